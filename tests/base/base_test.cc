@@ -1,0 +1,58 @@
+#include <set>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/ids.h"
+#include "base/log.h"
+
+namespace firstbyte {
+namespace {
+
+TEST(Error, CarriesReasonFieldAndRetry) {
+  absl::Status status = Error(absl::StatusCode::kResourceExhausted,
+                              {.reason = "NO_SLOT",
+                               .metadata = {{"model", "rms"}},
+                               .retry_after = absl::Milliseconds(250)},
+                              "all slots are taken");
+  ErrorDetail detail = DetailOf(status);
+  EXPECT_EQ(detail.reason, "NO_SLOT");
+  EXPECT_EQ(detail.metadata.at("model"), "rms");
+  EXPECT_EQ(detail.retry_after, absl::Milliseconds(250));
+}
+
+TEST(Error, QuotingInvalidUtf8DoesNotThrow) {
+  absl::Status status =
+      Error(absl::StatusCode::kInvalidArgument, "BAD_TEXT", "no", "text \xff\xfe");
+  EXPECT_EQ(DetailOf(status).reason, "BAD_TEXT");
+}
+
+TEST(Error, ForeignStatusIsNamedByItsCode) {
+  EXPECT_EQ(DetailOf(absl::NotFoundError("x")).reason, "NOT_FOUND");
+}
+
+TEST(Ids, AreDistinctVersion4Uuids) {
+  std::set<std::string> seen;
+  for (int i = 0; i < 1000; ++i) seen.insert(NewUuid());
+  EXPECT_EQ(seen.size(), 1000u);
+  EXPECT_THAT(*seen.begin(), testing::MatchesRegex("[0-9a-f-]+"));
+  EXPECT_EQ((*seen.begin())[14], '4');
+}
+
+TEST(FakeClock, MovesOnlyWhenTold) {
+  FakeClock clock;
+  absl::Time start = clock.Now();
+  clock.Advance(absl::Milliseconds(5));
+  EXPECT_EQ(clock.Now() - start, absl::Milliseconds(5));
+}
+
+TEST(Log, UnknownLevelIsAnError) {
+  EXPECT_FALSE(ConfigureLog(LogFormat::kText, "loud").ok());
+  EXPECT_TRUE(ConfigureLog(LogFormat::kText, "info").ok());
+}
+
+}  // namespace
+}  // namespace firstbyte
