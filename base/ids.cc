@@ -8,8 +8,8 @@ namespace firstbyte {
 namespace {
 
 uint64_t Random64() {
-  thread_local std::mt19937_64 engine(
-      (static_cast<uint64_t>(std::random_device{}()) << 32) ^ std::random_device{}());
+  thread_local std::mt19937_64 engine((static_cast<uint64_t>(std::random_device{}()) << 32) ^
+                                      std::random_device{}());
   return engine();
 }
 

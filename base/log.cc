@@ -1,10 +1,9 @@
 #include "base/log.h"
 
+#include "base/error.h"
 #include "nlohmann/json.hpp"
 #include "spdlog/sinks/stdout_color_sinks.h"
 #include "spdlog/spdlog.h"
-
-#include "base/error.h"
 
 namespace firstbyte {
 namespace {

@@ -1,23 +1,21 @@
 #include <set>
 #include <string>
 
-#include "gmock/gmock.h"
-#include "gtest/gtest.h"
-
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/ids.h"
 #include "base/log.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
 
 namespace firstbyte {
 namespace {
 
 TEST(Error, CarriesReasonFieldAndRetry) {
-  absl::Status status = Error(absl::StatusCode::kResourceExhausted,
-                              {.reason = "NO_SLOT",
-                               .metadata = {{"model", "rms"}},
-                               .retry_after = absl::Milliseconds(250)},
-                              "all slots are taken");
+  absl::Status status = Error(
+      absl::StatusCode::kResourceExhausted,
+      {.reason = "NO_SLOT", .metadata = {{"model", "rms"}}, .retry_after = absl::Milliseconds(250)},
+      "all slots are taken");
   ErrorDetail detail = DetailOf(status);
   EXPECT_EQ(detail.reason, "NO_SLOT");
   EXPECT_EQ(detail.metadata.at("model"), "rms");
