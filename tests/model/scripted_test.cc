@@ -12,7 +12,7 @@ void Push(Model& model, Session& session, const std::string& text) {
   ASSERT_TRUE(session.Push(*std::move(prepared)).ok());
 }
 
-absl::Status Run(Model& model, Session& session, Stage stage, int frames = 1) {
+absl::Status Step(Model& model, Session& session, Stage stage, int frames = 1) {
   Session* batch[] = {&session};
   StepReport report;
   absl::Status status = model.Wait(model.Submit(stage, batch, frames), &report);
@@ -27,7 +27,9 @@ Output Drain(Model& model, Session& session, int decode_frames) {
     Stage stage = work.prefill    ? Stage::kPrefill
                   : work.generate ? Stage::kGenerate
                                   : Stage::kDecode;
-    if (work.any()) EXPECT_TRUE(Run(model, session, stage, decode_frames).ok());
+    if (work.any()) {
+      EXPECT_TRUE(Step(model, session, stage, decode_frames).ok());
+    }
     Output out = session.Take();
     EXPECT_EQ(out.start_sample, static_cast<int64_t>(all.samples.size()));
     all.samples.insert(all.samples.end(), out.samples.begin(), out.samples.end());
@@ -67,8 +69,8 @@ TEST(Scripted, PoisonFailsOneSession) {
   auto model = MakeScriptedModel({.poison_letter = 'x'});
   auto session = *model->Open({});
   Push(*model, *session, "x");
-  ASSERT_TRUE(Run(*model, *session, Stage::kPrefill).ok());
-  EXPECT_EQ(Run(*model, *session, Stage::kGenerate).code(), absl::StatusCode::kInternal);
+  ASSERT_TRUE(Step(*model, *session, Stage::kPrefill).ok());
+  EXPECT_EQ(Step(*model, *session, Stage::kGenerate).code(), absl::StatusCode::kInternal);
 }
 
 }  // namespace
