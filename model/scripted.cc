@@ -61,10 +61,10 @@ class ScriptedSession : public Session {
 
   absl::Status Step(Stage stage, int frames) {
     if (stage == Stage::kPrefill) Prefill();
-    if (stage == Stage::kGenerate) return Generate();
+    absl::Status status = stage == Stage::kGenerate ? Generate() : absl::OkStatus();
     if (stage == Stage::kDecode) Decode(frames);
     PassMarkers();
-    return absl::OkStatus();
+    return status;
   }
 
  private:
@@ -93,12 +93,17 @@ class ScriptedSession : public Session {
     }
   }
 
-  // A marker is passed once everything before it has been decoded.
+  // A marker stands at the end of what was generated before it, and leaves with that audio.
   void PassMarkers() {
-    while (!inputs_.empty() && clause_.empty() && generated_.empty() &&
-           std::holds_alternative<Marker>(inputs_.front())) {
-      output_.markers.push_back({std::get<Marker>(inputs_.front()).id, samples_out_});
+    while (!inputs_.empty() && clause_.empty() && std::holds_alternative<Marker>(inputs_.front())) {
+      int64_t at =
+          samples_out_ + static_cast<int64_t>(generated_.size()) * options_.samples_per_frame;
+      markers_.push_back({std::get<Marker>(inputs_.front()).id, at});
       inputs_.pop_front();
+    }
+    while (!markers_.empty() && markers_.front().sample <= samples_out_) {
+      output_.markers.push_back(std::move(markers_.front()));
+      markers_.pop_front();
     }
   }
 
@@ -108,6 +113,7 @@ class ScriptedSession : public Session {
   std::deque<Input> inputs_;
   std::string clause_;  // letters not yet generated
   std::deque<char> generated_;
+  std::deque<MarkerAt> markers_;  // waiting for their audio to be decoded
   bool closed_ = false;
   int64_t samples_out_ = 0;
   Output output_;
