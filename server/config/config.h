@@ -1,0 +1,56 @@
+// Everything an operator can set, as one plain struct.
+//
+// Each field is a key of the YAML file (`--config`) and, with dashes, a flag: `max_lead: 4s` is
+// `--max-lead 4s`. A flag wins over the environment, the environment over the file, the file over
+// the default. fields.cc holds the one table that keys, flags, ranges and help are made of.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace firstbyte {
+
+struct Config {
+  std::string listen = "127.0.0.1:50051";         // host:port, or unix:/path
+  std::string metrics_listen = "127.0.0.1:9464";  // host:port, or "off"
+  std::string models_dir;                         // empty: FindModelsDir() looks for it
+  std::vector<std::string> models;                // empty: every model of the folder
+  std::string device = "cpu";
+  int lanes = 1;
+  int max_batch = 0;    // sessions in one step; 0: the model's own
+  int max_streams = 0;  // streams admitted at once, per model and lane; 0: the model's own
+  absl::Duration max_lead = absl::Seconds(4);
+  absl::Duration ttfb_target = absl::Milliseconds(50);
+  absl::Duration max_step = absl::Milliseconds(8);
+  absl::Duration idle_timeout = absl::Seconds(60);
+  absl::Duration max_audio = absl::Minutes(30);
+  int max_text_characters = 100'000;
+  absl::Duration lame_duck = absl::ZeroDuration();
+  absl::Duration drain_timeout = absl::Seconds(30);
+  std::string log_format = "text";
+  std::string log_level = "info";
+};
+
+// Reads YAML `text`; `name` is for messages. An unknown or repeated key, a value of the wrong kind
+// or out of range is kInvalidArgument with "name:line: ..." and, for a key, the nearest known one.
+absl::Status ApplyYaml(const std::string& text, absl::string_view name, Config* config);
+
+// `config` as YAML that ApplyYaml() reads back, each key under its help line.
+std::string ToYaml(const Config& config);
+
+// What a command line asks for.
+struct Launch {
+  Config config;
+  std::string answer;  // --help, --version, --print-config: print this and exit with 0
+};
+
+// kInvalidArgument names the flag, or the file and line, at fault. Reads the file that --config
+// names and FIRSTBYTE_MODELS_DIR.
+absl::StatusOr<Launch> ParseCommandLine(int argc, const char* const* argv);
+
+}  // namespace firstbyte

@@ -1,0 +1,207 @@
+#include "server/config/fields.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+
+namespace firstbyte {
+namespace {
+
+absl::Status Bad(const std::string& what) { return absl::InvalidArgumentError(what); }
+
+bool IsAddress(absl::string_view text) {
+  if (absl::StartsWith(text, "unix:")) return text.size() > 5;
+  const size_t colon = text.rfind(':');
+  int port = -1;
+  return colon != absl::string_view::npos && colon > 0 &&
+         absl::SimpleAtoi(text.substr(colon + 1), &port) && port >= 0 && port <= 65535;
+}
+
+struct Setter {
+  const ConfigField& field;
+  absl::string_view text;
+  Config* config;
+
+  absl::Status operator()(std::string Config::*member) const {
+    const auto& choices = field.choices;
+    const bool chosen = std::find(choices.begin(), choices.end(), text) != choices.end();
+    if (field.is_address && !chosen && !IsAddress(text)) {
+      return Bad(absl::StrCat("'", text, "' is not host:port with a port of 0 to 65535"));
+    }
+    if (!field.is_address && !choices.empty() && !chosen) {
+      return Bad(absl::StrCat("'", text, "' is not one of ", absl::StrJoin(choices, ", ")));
+    }
+    config->*member = std::string(text);
+    return absl::OkStatus();
+  }
+  absl::Status operator()(int Config::*member) const {
+    int value = 0;
+    if (!absl::SimpleAtoi(text, &value) || value < field.min || value > field.max) {
+      return Bad(absl::StrCat("'", text, "' is not a whole number from ", field.min, " to ",
+                              static_cast<int64_t>(field.max)));
+    }
+    config->*member = value;
+    return absl::OkStatus();
+  }
+  absl::Status operator()(absl::Duration Config::*member) const {
+    absl::Duration value;
+    const absl::Duration min = absl::Seconds(field.min), max = absl::Seconds(field.max);
+    if (!absl::ParseDuration(text, &value) || value < min || value > max) {
+      return Bad(absl::StrCat("'", text, "' is not a duration from ", absl::FormatDuration(min),
+                              " to ", absl::FormatDuration(max), ", such as 250ms or 1.5s"));
+    }
+    config->*member = value;
+    return absl::OkStatus();
+  }
+  absl::Status operator()(std::vector<std::string> Config::*member) const {
+    config->*member = absl::StrSplit(text, ',', absl::SkipWhitespace());
+    return absl::OkStatus();
+  }
+};
+
+struct Printer {
+  const Config& config;
+  std::string operator()(std::string Config::*member) const { return config.*member; }
+  std::string operator()(int Config::*member) const { return absl::StrCat(config.*member); }
+  std::string operator()(absl::Duration Config::*member) const {
+    return absl::FormatDuration(config.*member);
+  }
+  std::string operator()(std::vector<std::string> Config::*member) const {
+    return absl::StrJoin(config.*member, ",");
+  }
+};
+
+int EditDistance(absl::string_view a, absl::string_view b) {
+  std::vector<int> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), 0);
+  for (size_t i = 1; i <= a.size(); ++i) {
+    int diagonal = std::exchange(row[0], static_cast<int>(i));
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const int replace = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = row[j];
+      row[j] = std::min({replace, row[j] + 1, row[j - 1] + 1});
+    }
+  }
+  return row[b.size()];
+}
+
+}  // namespace
+
+absl::Span<const ConfigField> ConfigFields() {
+  constexpr double kHour = 3600;
+  static const auto& fields = *new std::vector<ConfigField>{
+      {.key = "listen",
+       .help = "Address of the gRPC port; port 0 takes a free one",
+       .member = &Config::listen,
+       .is_address = true},
+      {.key = "metrics_listen",
+       .help = "Address of the Prometheus page /metrics, or off",
+       .member = &Config::metrics_listen,
+       .choices = {"off"},
+       .is_address = true},
+      {.key = "models_dir",
+       .help = "Folder of models; empty: the embedded ones (FIRSTBYTE_MODELS_DIR also sets it)",
+       .member = &Config::models_dir},
+      {.key = "models",
+       .help = "Models to serve, comma-separated, the default first; empty: all of the folder",
+       .member = &Config::models},
+      {.key = "device", .help = "Where models run", .member = &Config::device, .choices = {"cpu"}},
+      {.key = "lanes",
+       .help = "Threads that run models, each with its own batch",
+       .member = &Config::lanes,
+       .min = 1,
+       .max = 64},
+      {.key = "max_batch",
+       .help = "Streams in one step; 0: the model's own",
+       .member = &Config::max_batch,
+       .min = 0,
+       .max = 1024},
+      {.key = "max_streams",
+       .help = "Streams at once, per model and lane; 0: the model's own",
+       .member = &Config::max_streams,
+       .min = 0,
+       .max = 1e5},
+      {.key = "max_lead",
+       .help = "A stream pauses when it is this far ahead of its listener",
+       .member = &Config::max_lead,
+       .min = 0.2,
+       .max = 60},
+      {.key = "ttfb_target",
+       .help = "Time to first byte that scheduling aims at",
+       .member = &Config::ttfb_target,
+       .min = 0.001,
+       .max = 10},
+      {.key = "max_step",
+       .help = "Longest step: what a newcomer waits at most",
+       .member = &Config::max_step,
+       .min = 0.001,
+       .max = 1},
+      {.key = "idle_timeout",
+       .help = "A stream without text for this long ends with DEADLINE_EXCEEDED",
+       .member = &Config::idle_timeout,
+       .min = 0.1,
+       .max = kHour},
+      {.key = "max_audio",
+       .help = "Most audio of one stream",
+       .member = &Config::max_audio,
+       .min = 1,
+       .max = 24 * kHour},
+      {.key = "max_text_characters",
+       .help = "Most text of one stream, in Unicode characters",
+       .member = &Config::max_text_characters,
+       .min = 1,
+       .max = 1e8},
+      {.key = "lame_duck",
+       .help = "On SIGTERM, time between NOT_SERVING and closing the port",
+       .member = &Config::lame_duck,
+       .min = 0,
+       .max = 600},
+      {.key = "drain_timeout",
+       .help = "On SIGTERM, time that running streams have to finish",
+       .member = &Config::drain_timeout,
+       .min = 0,
+       .max = kHour},
+      {.key = "log_format",
+       .help = "Lines of text, or of JSON",
+       .member = &Config::log_format,
+       .choices = {"text", "json"}},
+      {.key = "log_level",
+       .help = "Least severity that is logged",
+       .member = &Config::log_level,
+       .choices = {"debug", "info", "warning", "error"}},
+  };
+  return fields;
+}
+
+std::string FlagName(const ConfigField& field) {
+  return "--" + absl::StrReplaceAll(field.key, {{"_", "-"}});
+}
+
+absl::Status SetField(const ConfigField& field, absl::string_view text, Config* config) {
+  return std::visit(Setter{field, text, config}, field.member);
+}
+
+std::string FieldText(const ConfigField& field, const Config& config) {
+  return std::visit(Printer{config}, field.member);
+}
+
+std::string Nearest(absl::string_view word, const std::vector<std::string>& known) {
+  std::string best;
+  int least = std::max<int>(2, word.size() / 3) + 1;  // further away is no typing error
+  for (const std::string& candidate : known) {
+    const int distance = EditDistance(word, candidate);
+    if (distance < least) {
+      least = distance;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+}  // namespace firstbyte

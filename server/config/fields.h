@@ -1,0 +1,39 @@
+// The table of settings behind config.h: one row a field.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "server/config/config.h"
+
+namespace firstbyte {
+
+struct ConfigField {
+  const char* key;   // as in YAML; the flag has dashes for underscores
+  const char* help;  // one line, without the default
+  std::variant<std::string Config::*, int Config::*, absl::Duration Config::*,
+               std::vector<std::string> Config::*>
+      member;
+  double min = 0, max = 0;           // numbers, and durations in seconds; both inclusive
+  std::vector<const char*> choices;  // strings: empty = any
+  bool is_address = false;           // host:port, unix:/path, "off" where `choices` has it
+};
+
+absl::Span<const ConfigField> ConfigFields();
+
+// "max_lead" -> "--max-lead"
+std::string FlagName(const ConfigField& field);
+
+// Sets one field from text, lists separated by commas. Errors say what would be right.
+absl::Status SetField(const ConfigField& field, absl::string_view text, Config* config);
+
+// The value as SetField() takes it.
+std::string FieldText(const ConfigField& field, const Config& config);
+
+// The word of `known` closest to `word`, or "" when none is close.
+std::string Nearest(absl::string_view word, const std::vector<std::string>& known);
+
+}  // namespace firstbyte
