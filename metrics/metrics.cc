@@ -1,0 +1,240 @@
+#include "metrics/metrics.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include "base/mutex.h"
+#include "metrics/instruments.h"
+
+namespace firstbyte {
+namespace {
+
+constexpr char kNone[] = "none";
+constexpr char kOther[] = "OTHER";
+constexpr const char* kStages[] = {"prefill", "generate", "decode"};
+constexpr const char* kRejectReasons[] = {"NO_SLOT", "DRAINING", kOther};
+constexpr int kCodeCount = 17;  // gRPC's canonical codes, OK to UNAUTHENTICATED
+
+using Labels = prometheus::Labels;
+
+Labels ByMethodAndModel(Method method, absl::string_view model) {
+  return {{"method", std::string(MethodName(method))}, {"model", std::string(model)}};
+}
+
+// The names of gRPC's documentation; absl spells only one of them otherwise.
+std::string CodeName(int code) {
+  return absl::StatusCodeToString(static_cast<absl::StatusCode>(code));
+}
+
+}  // namespace
+
+void Counter::Add(double amount) const { impl_->Increment(amount); }
+void Gauge::Set(double value) const { impl_->Set(value); }
+void Gauge::Add(double amount) const { impl_->Increment(amount); }
+void Histogram::Observe(double value) const { impl_->Observe(value); }
+
+absl::string_view MethodName(Method method) {
+  switch (method) {
+    case Method::kSynthesize:
+      return "Synthesize";
+    case Method::kSynthesizeOnce:
+      return "SynthesizeOnce";
+    case Method::kListVoices:
+      return "ListVoices";
+  }
+  return kNone;
+}
+
+// The registry with its families, and every handle. Runs the hooks, then collects.
+struct Metrics::Impl : public prometheus::Collectable {
+  template <typename T>
+  using Families = std::map<absl::string_view, prometheus::Family<T>*>;
+
+  prometheus::Registry registry;
+  Families<prometheus::Counter> counters;
+  Families<prometheus::Gauge> gauges;
+  Families<prometheus::Histogram> histograms;
+
+  std::map<std::pair<Method, std::string>, RequestMetrics> requests;
+  std::map<std::string, ModelMetrics, std::less<>> models;
+  std::map<std::tuple<Method, std::string, int>, Counter> ended;
+  std::map<std::pair<Method, std::string>, Counter> rejected;
+  std::map<std::pair<Method, bool>, Counter> cancelled;
+  std::map<Method, Counter> slow_consumers;
+
+  mutable Mutex mu;
+  std::vector<std::function<void()>> hooks ABSL_GUARDED_BY(mu);
+
+  Impl() {
+    for (const Instrument& row : Instruments()) {
+      std::string name(row.name), help(row.help);
+      switch (row.kind) {
+        case Instrument::Kind::kCounter:
+          counters[row.name] = &prometheus::BuildCounter().Name(name).Help(help).Register(registry);
+          break;
+        case Instrument::Kind::kGauge:
+          gauges[row.name] = &prometheus::BuildGauge().Name(name).Help(help).Register(registry);
+          break;
+        case Instrument::Kind::kHistogram:
+          histograms[row.name] =
+              &prometheus::BuildHistogram().Name(name).Help(help).Register(registry);
+          break;
+      }
+    }
+  }
+
+  std::vector<prometheus::MetricFamily> Collect() const override {
+    std::vector<std::function<void()>> to_run;
+    {
+      MutexLock lock(&mu);
+      to_run = hooks;
+    }
+    for (const auto& hook : to_run) hook();
+    return registry.Collect();
+  }
+
+  // at(): a name that the table lacks is a programming error, found when any Metrics is made.
+  Counter MakeCounter(absl::string_view name, const Labels& labels) {
+    Counter counter;
+    counter.impl_ = &counters.at(name)->Add(labels);
+    return counter;
+  }
+  Gauge MakeGauge(absl::string_view name, const Labels& labels = {}) {
+    Gauge gauge;
+    gauge.impl_ = &gauges.at(name)->Add(labels);
+    return gauge;
+  }
+  Histogram MakeHistogram(absl::string_view name, const Labels& labels) {
+    Histogram histogram;
+    auto row = std::find_if(Instruments().begin(), Instruments().end(),
+                            [&](const Instrument& row) { return row.name == name; });
+    histogram.impl_ = &histograms.at(name)->Add(labels, row->buckets);
+    return histogram;
+  }
+
+  void MakeRequest(Method method, const std::string& model) {
+    Labels labels = ByMethodAndModel(method, model);
+    requests[{method, model}] = {
+        .ttfb = MakeHistogram("firstbyte_request_ttfb_seconds", labels),
+        .model_load = MakeHistogram("firstbyte_request_model_load_seconds", labels),
+        .queue = MakeHistogram("firstbyte_request_queue_seconds", labels),
+        .prefill = MakeHistogram("firstbyte_request_prefill_seconds", labels),
+        .generation = MakeHistogram("firstbyte_request_generation_seconds", labels),
+        .decode = MakeHistogram("firstbyte_request_decode_seconds", labels),
+        .encode = MakeHistogram("firstbyte_request_encode_seconds", labels),
+        .duration = MakeHistogram("firstbyte_request_duration_seconds", labels),
+        .realtime_factor = MakeHistogram("firstbyte_request_realtime_factor_ratio", labels),
+        .in_flight = MakeGauge("firstbyte_streams_in_flight", labels),
+    };
+  }
+
+  void MakeModel(const std::string& name) {
+    Labels labels = {{"model", name}};
+    ModelMetrics& model = models[name];
+    for (const char* stage : kStages) {
+      Labels both = {{"stage", stage}, {"model", name}};
+      model.stages[stage] = {.step = MakeHistogram("firstbyte_step_seconds", both),
+                             .batch_size = MakeHistogram("firstbyte_batch_size", both)};
+    }
+    model.chunk_lead = MakeHistogram("firstbyte_chunk_lead_seconds", labels);
+    model.chunk_interval = MakeHistogram("firstbyte_chunk_interval_seconds", labels);
+    model.frames = MakeCounter("firstbyte_frames_total", labels);
+    model.audio_seconds = MakeCounter("firstbyte_audio_seconds_total", labels);
+    model.underruns = MakeCounter("firstbyte_stream_underruns_total", labels);
+    model.text_starved = MakeCounter("firstbyte_text_starved_total", labels);
+    model.last_step_timestamp = MakeGauge("firstbyte_last_step_timestamp_seconds", labels);
+    model.slots_used = MakeGauge("firstbyte_slots_used", labels);
+    model.slots = MakeGauge("firstbyte_slots", labels);
+  }
+
+  void MakeOutcomes(Method method, const std::string& model) {
+    for (int code = 0; code < kCodeCount; ++code) {
+      Labels labels = ByMethodAndModel(method, model);
+      labels["code"] = CodeName(code);
+      ended[{method, model, code}] = MakeCounter("firstbyte_requests_total", labels);
+    }
+  }
+
+  void MakeRefusals(Method method) {
+    std::string name(MethodName(method));
+    for (const char* reason : kRejectReasons) {
+      rejected[{method, reason}] =
+          MakeCounter("firstbyte_requests_rejected_total", {{"method", name}, {"reason", reason}});
+    }
+    for (bool speaking : {false, true}) {
+      cancelled[{method, speaking}] =
+          MakeCounter("firstbyte_requests_cancelled_total",
+                      {{"method", name}, {"stage", speaking ? "speaking" : "before_audio"}});
+    }
+    slow_consumers[method] = MakeCounter("firstbyte_slow_consumers_total", {{"method", name}});
+  }
+};
+
+Metrics::Metrics(const std::vector<std::string>& models, const BuildInfo& build)
+    : impl_(std::make_shared<Impl>()) {
+  ready = impl_->MakeGauge("firstbyte_ready");
+  draining = impl_->MakeGauge("firstbyte_draining");
+  outbox_bytes = impl_->MakeGauge("firstbyte_outbox_bytes");
+  impl_
+      ->MakeGauge("firstbyte_build_info",
+                  {{"version", build.version}, {"commit", build.commit}, {"isa", build.isa}})
+      .Set(1);
+  std::vector<std::string> labelled = models;
+  labelled.emplace_back(kNone);
+  for (const std::string& model : labelled) impl_->MakeModel(model);
+  for (Method method : {Method::kSynthesize, Method::kSynthesizeOnce}) {
+    for (const std::string& model : labelled) {
+      impl_->MakeRequest(method, model);
+      impl_->MakeOutcomes(method, model);
+    }
+    impl_->MakeRefusals(method);
+  }
+  impl_->MakeOutcomes(Method::kListVoices, std::string(kNone));
+}
+
+Metrics::~Metrics() = default;
+
+const RequestMetrics& Metrics::request(Method method, absl::string_view model) const {
+  auto found = impl_->requests.find({method, std::string(model)});
+  if (found != impl_->requests.end()) return found->second;
+  return impl_->requests.at({method, std::string(kNone)});
+}
+
+const ModelMetrics& Metrics::model(absl::string_view model) const {
+  auto found = impl_->models.find(model);
+  return found != impl_->models.end() ? found->second : impl_->models.find(kNone)->second;
+}
+
+Counter Metrics::ended(Method method, absl::string_view model, absl::StatusCode code) const {
+  int number = static_cast<int>(code);
+  if (number < 0 || number >= kCodeCount) number = static_cast<int>(absl::StatusCode::kUnknown);
+  auto found = impl_->ended.find({method, std::string(model), number});
+  if (found != impl_->ended.end()) return found->second;
+  return impl_->ended.at({method, std::string(kNone), number});
+}
+
+Counter Metrics::rejected(Method method, absl::string_view reason) const {
+  auto found = impl_->rejected.find({method, std::string(reason)});
+  return found != impl_->rejected.end() ? found->second : impl_->rejected.at({method, kOther});
+}
+
+Counter Metrics::cancelled(Method method, bool speaking) const {
+  return impl_->cancelled.at({method, speaking});
+}
+
+Counter Metrics::slow_consumers(Method method) const { return impl_->slow_consumers.at(method); }
+
+void Metrics::AddScrapeHook(std::function<void()> hook) {
+  MutexLock lock(&impl_->mu);
+  impl_->hooks.push_back(std::move(hook));
+}
+
+std::shared_ptr<prometheus::Collectable> Metrics::collectable() const { return impl_; }
+
+}  // namespace firstbyte

@@ -1,0 +1,97 @@
+#include "metrics/metrics.h"
+
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <prometheus/collectable.h>
+#include <prometheus/text_serializer.h>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace firstbyte {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::string Scrape(const Metrics& metrics) {
+  return prometheus::TextSerializer().Serialize(metrics.collectable()->Collect());
+}
+
+Metrics OneModel() { return Metrics({"rms"}, {"0.1", "abc", "avx2"}); }
+
+TEST(Metrics, KnownSeriesAreZeroBeforeAnythingHappens) {
+  std::string text = Scrape(OneModel());
+  EXPECT_THAT(text, HasSubstr("firstbyte_requests_total{code=\"RESOURCE_EXHAUSTED\","
+                              "method=\"Synthesize\",model=\"rms\"} 0"));
+  EXPECT_THAT(text, HasSubstr("firstbyte_requests_rejected_total{method=\"SynthesizeOnce\","
+                              "reason=\"NO_SLOT\"} 0"));
+  EXPECT_THAT(text, HasSubstr("firstbyte_request_ttfb_seconds_count{method=\"Synthesize\","
+                              "model=\"rms\"} 0"));
+  EXPECT_THAT(text, HasSubstr("firstbyte_stream_underruns_total{model=\"rms\"} 0"));
+  EXPECT_THAT(text, HasSubstr("firstbyte_step_seconds_count{model=\"rms\",stage=\"decode\"} 0"));
+}
+
+TEST(Metrics, BuildInfoSaysWhatRuns) {
+  EXPECT_THAT(Scrape(OneModel()),
+              HasSubstr("firstbyte_build_info{commit=\"abc\",isa=\"avx2\",version=\"0.1\"} 1"));
+}
+
+TEST(Metrics, AnObservationLandsInItsBucketBoundsInclusive) {
+  Metrics metrics = OneModel();
+  metrics.request(Method::kSynthesize, "rms").ttfb.Observe(absl::Milliseconds(5));
+  std::string text = Scrape(metrics);
+  std::string series = "firstbyte_request_ttfb_seconds_bucket{method=\"Synthesize\",model=\"rms\",";
+  EXPECT_THAT(text, HasSubstr(series + "le=\"0.003\"} 0"));
+  EXPECT_THAT(text, HasSubstr(series + "le=\"0.005\"} 1"));
+}
+
+TEST(Metrics, WhatAClientInventsMakesNoSeries) {
+  Metrics metrics = OneModel();
+  size_t before = Scrape(metrics).size();
+  metrics.request(Method::kSynthesize, "no such model").duration.Observe(1);
+  metrics.ended(Method::kSynthesize, "no such model", absl::StatusCode::kNotFound).Add();
+  metrics.rejected(Method::kSynthesize, "INVENTED").Add();
+  metrics.ended(Method::kSynthesize, "rms", static_cast<absl::StatusCode>(99)).Add();
+  std::string text = Scrape(metrics);
+  EXPECT_EQ(text.size(), before);  // digits changed, lines did not appear
+  EXPECT_THAT(text, HasSubstr("code=\"NOT_FOUND\",method=\"Synthesize\",model=\"none\"} 1"));
+  EXPECT_THAT(text, HasSubstr("method=\"Synthesize\",reason=\"OTHER\"} 1"));
+  EXPECT_THAT(text, HasSubstr("code=\"UNKNOWN\",method=\"Synthesize\",model=\"rms\"} 1"));
+  EXPECT_THAT(text, Not(HasSubstr("INVENTED")));
+}
+
+TEST(Metrics, HooksRunBeforeEachScrape) {
+  Metrics metrics = OneModel();
+  int scrapes = 0;
+  metrics.AddScrapeHook([&] { metrics.outbox_bytes.Set(++scrapes * 100); });
+  EXPECT_THAT(Scrape(metrics), HasSubstr("firstbyte_outbox_bytes 100"));
+  EXPECT_THAT(Scrape(metrics), HasSubstr("firstbyte_outbox_bytes 200"));
+}
+
+TEST(Metrics, CountsFromManyThreadsDuringScrapesAreAllThere) {
+  Metrics metrics = OneModel();
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      const RequestMetrics& request = metrics.request(Method::kSynthesize, "rms");
+      for (int n = 0; n < 2000; ++n) {
+        request.ttfb.Observe(0.004);
+        request.in_flight.Add(n % 2 == 0 ? 1 : -1);
+        metrics.ended(Method::kSynthesize, "rms", absl::StatusCode::kOk).Add();
+      }
+    });
+  }
+  for (int i = 0; i < 5; ++i) Scrape(metrics);
+  for (std::thread& thread : threads) thread.join();
+  std::string text = Scrape(metrics), labels = "{method=\"Synthesize\",model=\"rms\"} ";
+  EXPECT_THAT(text, HasSubstr("firstbyte_request_ttfb_seconds_count" + labels + "8000"));
+  EXPECT_THAT(text, HasSubstr("firstbyte_streams_in_flight" + labels + "0"));
+  EXPECT_THAT(text, HasSubstr("code=\"OK\",method=\"Synthesize\",model=\"rms\"} 8000"));
+}
+
+}  // namespace
+}  // namespace firstbyte
