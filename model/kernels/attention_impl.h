@@ -1,0 +1,98 @@
+// Rotary positions and attention over a ring of the last `window` frames. Private to model/kernels.
+#pragma once
+
+#include "model/kernels/kernels.h"
+#include "model/kernels/vec_math.h"
+
+namespace firstbyte::kernels {
+namespace {
+
+constexpr int kHalf = kHeadDim / 2;
+constexpr int kMaxWindow = 128;
+
+void RopeTable(const int32_t* positions, const float* inverse_frequencies, int m, float* cosines,
+               float* sines) {
+  for (int r = 0; r < m; ++r) {
+    F position = Set(static_cast<float>(positions[r]));
+    for (int i = 0; i < kHalf; i += kLanes) {
+      SinCosResult t = SinCos(position * Load(inverse_frequencies + i));
+      Store(cosines + r * kHalf + i, t.cos);
+      Store(sines + r * kHalf + i, t.sin);
+    }
+  }
+}
+
+// Half-split layout: element i turns with element i + 32.
+inline void Rotate(const float* cosines, const float* sines, float* x) {
+  for (int i = 0; i < kHalf; i += kLanes) {
+    F a = Load(x + i), b = Load(x + kHalf + i), c = Load(cosines + i), s = Load(sines + i);
+    Store(x + i, Fma(a, c, -(b * s)));
+    Store(x + kHalf + i, Fma(b, c, a * s));
+  }
+}
+
+// scores[j] = q . k_j / 8 for every ring place; those not yet written are overwritten by the mask.
+inline void Scores(const float* q, const float* keys, int window, int length, float* scores) {
+  for (int j = 0; j < window; j += kLanes) {
+    F even = {}, odd = {};
+    for (int d = 0; d < kHeadDim; d += 2) {
+      even = Fma(Set(q[d]), Load(keys + d * window + j), even);
+      odd = Fma(Set(q[d + 1]), Load(keys + (d + 1) * window + j), odd);
+    }
+    Store(scores + j, (even + odd) * Set(0.125f));
+  }
+  for (int j = length; j < window; ++j) scores[j] = -1e30f;
+}
+
+inline void Softmax(int window, float* scores) {
+  F max = Load(scores);
+  for (int j = kLanes; j < window; j += kLanes) max = Max(max, Load(scores + j));
+  float lanes[kLanes];
+  Store(lanes, max);
+  float top = lanes[0];
+  for (int i = 1; i < kLanes; ++i) top = lanes[i] > top ? lanes[i] : top;
+  F sum = {};
+  for (int j = 0; j < window; j += kLanes) {
+    F e = Exp(Load(scores + j) - Set(top));
+    sum = sum + e;
+    Store(scores + j, e);
+  }
+  F scale = Set(1.0f / Sum(sum));
+  for (int j = 0; j < window; j += kLanes) Store(scores + j, Load(scores + j) * scale);
+}
+
+inline void Mix(const float* weights, const float* values, int length, float* out) {
+  F acc[kHeadDim / kLanes] = {};
+  for (int j = 0; j < length; ++j) {
+    F p = Set(weights[j]);
+    for (int i = 0; i < kHeadDim / kLanes; ++i) {
+      acc[i] = Fma(p, Load(values + j * kHeadDim + i * kLanes), acc[i]);
+    }
+  }
+  for (int i = 0; i < kHeadDim / kLanes; ++i) Store(out + i * kLanes, acc[i]);
+}
+
+void Attention(const AttentionStep& step) {
+  const int width = step.heads * kHeadDim, window = step.window;
+  float scores[kMaxWindow];
+  for (int r = 0; r < step.rows; ++r) {
+    float* q = step.qkv + static_cast<int64_t>(r) * 3 * width;
+    const int position = step.positions[r], place = position % window;
+    const int length = position < window ? position + 1 : window;
+    for (int h = 0; h < step.heads; ++h) {
+      float *qh = q + h * kHeadDim, *kh = qh + width, *vh = kh + width;
+      float* keys = step.key_rings[r] + h * kHeadDim * window;
+      float* values = step.value_rings[r] + h * kHeadDim * window;
+      Rotate(step.cosines + r * kHalf, step.sines + r * kHalf, qh);
+      Rotate(step.cosines + r * kHalf, step.sines + r * kHalf, kh);
+      for (int d = 0; d < kHeadDim; ++d) keys[d * window + place] = kh[d];
+      __builtin_memcpy(values + place * kHeadDim, vh, sizeof(float) * kHeadDim);
+      Scores(qh, keys, window, length, scores);
+      Softmax(window, scores);
+      Mix(scores, values, length, step.out + static_cast<int64_t>(r) * width + h * kHeadDim);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace firstbyte::kernels

@@ -1,0 +1,52 @@
+#include "model/kernels/kernels.h"
+
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <numbers>
+
+#include "model/kernels/tables.h"
+
+namespace firstbyte::kernels {
+
+const KernelTable& Kernels(Isa isa) {
+#if defined(__x86_64__)
+  if (isa == Isa::kAvx512) return kAvx512Table;
+  if (isa == Isa::kAvx2) return kAvx2Table;
+#endif
+  static_cast<void>(isa);
+  return kGenericTable;
+}
+
+const float* FftTwiddles() {
+  static const std::array<float, 2 * kFftSize> table = [] {
+    std::array<float, 2 * kFftSize> t;
+    for (int i = 0; i < kFftSize; ++i) {
+      double angle = -2 * std::numbers::pi * i / kFftSize;
+      t[2 * i] = static_cast<float>(std::cos(angle));
+      t[2 * i + 1] = static_cast<float>(std::sin(angle));
+    }
+    return t;
+  }();
+  return table.data();
+}
+
+int64_t FilterScratchFloats() {
+  // Four planes, two spectra, cepstra and zeros: see filter_impl.h.
+  return 4 * kFftSize * kFilterLanes + 2 * 2 * kFilterBins * kPanel + 64 * kPanel + kPanel;
+}
+
+int64_t PackedFloats(int n, int k) {
+  return static_cast<int64_t>((n + kPanel - 1) / kPanel) * kPanel * k;
+}
+
+void PackWeights(const float* weights, int n, int k, float* panels) {
+  std::memset(panels, 0, sizeof(float) * PackedFloats(n, k));
+  for (int row = 0; row < n; ++row) {
+    float* to = panels + static_cast<int64_t>(row / kPanel) * k * kPanel + row % kPanel;
+    const float* from = weights + static_cast<int64_t>(row) * k;
+    for (int i = 0; i < k; ++i) to[static_cast<int64_t>(i) * kPanel] = from[i];
+  }
+}
+
+}  // namespace firstbyte::kernels

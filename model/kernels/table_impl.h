@@ -1,0 +1,23 @@
+// Fills a KernelTable with the kernels of the including file's instruction set.
+#pragma once
+
+#include "model/kernels/attention_impl.h"
+#include "model/kernels/filter_impl.h"
+#include "model/kernels/linear_impl.h"
+#include "model/kernels/ops_impl.h"
+#include "model/kernels/pulses_impl.h"
+#include "model/kernels/tables.h"
+
+namespace firstbyte::kernels {
+namespace {
+
+void FilterWithTwiddles(const FilterStep& step) { Filter(step, FftTwiddles()); }
+
+constexpr KernelTable MakeTable(Isa isa) {
+  return {isa,    Linear,    RmsNorm,   Swiglu, TanhGate,
+          Add,    RopeTable, Attention, Pulses, FilterWithTwiddles,
+          ExpRow, SinCosRow};
+}
+
+}  // namespace
+}  // namespace firstbyte::kernels
