@@ -1,0 +1,273 @@
+#include "server/scheduler/lane.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/thread.h"
+#include "nlohmann/json.hpp"
+
+namespace firstbyte {
+namespace {
+
+constexpr int kLaneNice = 2;  // behind I/O, ahead of batch jobs
+
+bool Begins(const Input& input) { return std::holds_alternative<std::unique_ptr<Prepared>>(input); }
+
+}  // namespace
+
+struct Lane::OpenSession {
+  SessionRequest request;
+  SessionId id;
+  std::unique_ptr<Session> session;
+  bool paused = false;
+  absl::Time last_input;
+  absl::Time ready = absl::InfiniteFuture();  // first clause arrived
+  std::optional<absl::Time> busy_since;       // has work, without a break
+  std::optional<absl::Time> first_step;
+  std::optional<absl::Time> running_since;  // not paused, since its first step
+  StageTimes times;
+
+  int model() const { return request.seat.model(); }
+};
+
+Lane::Lane(std::vector<std::unique_ptr<Model>> models, LaneOptions options)
+    : models_(std::move(models)), options_(std::move(options)) {
+  for (const auto& model : models_) max_batch_.push_back(model->info().max_batch);
+}
+
+Lane::~Lane() {
+  {
+    MutexLock lock(&mu_);
+    stopping_ = true;
+    wake_.NotifyOne();
+  }
+  if (thread_.joinable()) thread_.join();
+  Collect();
+  while (!sessions_.empty()) {
+    End(sessions_.begin()->first,
+        Error(absl::StatusCode::kCancelled, "SERVER_STOPPED", "the server stopped"));
+  }
+}
+
+void Lane::Start() {
+  thread_ = std::thread([this] { Loop(); });
+}
+
+Lane::SessionId Lane::Open(SessionRequest request) {
+  MutexLock lock(&mu_);
+  SessionId id = next_id_++;
+  commands_.push_back({.kind = Command::Kind::kOpen,
+                       .id = id,
+                       .request = std::make_unique<SessionRequest>(std::move(request))});
+  wake_.NotifyOne();
+  return id;
+}
+
+void Lane::Push(SessionId id, Input input) {
+  Enqueue({.kind = Command::Kind::kPush, .id = id, .input = std::move(input)});
+}
+
+void Lane::Close(SessionId id) { Enqueue({.kind = Command::Kind::kClose, .id = id}); }
+
+void Lane::Wake() {
+  MutexLock lock(&mu_);
+  woken_ = true;
+  wake_.NotifyOne();
+}
+
+void Lane::Enqueue(Command command) {
+  MutexLock lock(&mu_);
+  commands_.push_back(std::move(command));
+  wake_.NotifyOne();
+}
+
+void Lane::Loop() {
+  NameThisThread("lane");
+  LowerThisThreadsPriority(kLaneNice);
+  while (true) {
+    absl::Duration idle = RunOnce();
+    MutexLock lock(&mu_);
+    if (stopping_) return;
+    if (idle > absl::ZeroDuration() && commands_.empty() && !woken_) {
+      // Capped, because a wait for ever would overflow the clock.
+      wake_.WaitFor(&mu_, absl::ToChronoMicroseconds(std::min(idle, absl::Minutes(1))));
+    }
+  }
+}
+
+absl::Duration Lane::RunOnce() {
+  Collect();
+  const absl::Time now = options_.clock->Now();
+  std::vector<OpenSession*> open;
+  std::vector<SessionView> views;
+  std::vector<SessionId> idle;
+  absl::Duration sleep = absl::InfiniteDuration();
+  for (auto& [id, session] : sessions_) {
+    SessionView view = View(*session, now);
+    if (view.paused) sleep = std::min(sleep, TimeToResume(view));
+    if (!view.work.any() && !view.work.closed) {
+      absl::Duration left = session->last_input + options_.idle_timeout - now;
+      if (left <= absl::ZeroDuration()) idle.push_back(id);
+      sleep = std::min(sleep, left);
+    }
+    open.push_back(session.get());
+    views.push_back(std::move(view));
+  }
+  auto quantum = ChooseQuantum(views, max_batch_, costs_, options_.policy, now);
+  if (quantum) Run(*quantum, open);
+  for (SessionId id : idle) {
+    End(id, Error(absl::StatusCode::kDeadlineExceeded, "IDLE",
+                  "no text arrived for too long, so the slot was given back"));
+  }
+  return quantum || !idle.empty() ? absl::ZeroDuration() : std::max(sleep, absl::Microseconds(1));
+}
+
+void Lane::Collect() {
+  std::vector<Command> commands;
+  {
+    MutexLock lock(&mu_);
+    commands.swap(commands_);
+    woken_ = false;
+  }
+  for (Command& command : commands) Apply(std::move(command));
+}
+
+void Lane::Apply(Command command) {
+  if (command.kind == Command::Kind::kOpen) {
+    auto open = std::make_unique<OpenSession>();
+    open->request = std::move(*command.request);
+    open->id = command.id;
+    open->last_input = options_.clock->Now();
+    auto session = models_[open->model()]->Open(open->request.spec);
+    if (!session.ok()) {
+      open->request.port->Ended(session.status(), {});
+      return;
+    }
+    open->session = *std::move(session);
+    sessions_[command.id] = std::move(open);
+    return;
+  }
+  auto it = sessions_.find(command.id);
+  if (it == sessions_.end()) return;  // ended meanwhile
+  OpenSession& open = *it->second;
+  if (command.kind == Command::Kind::kClose) {
+    End(command.id, Error(absl::StatusCode::kCancelled, "CANCELLED", "the client cancelled"));
+    return;
+  }
+  open.last_input = options_.clock->Now();
+  if (Begins(command.input)) open.ready = std::min(open.ready, open.last_input);
+  absl::Status pushed = open.session->Push(std::move(command.input));
+  if (!pushed.ok()) {
+    End(command.id, pushed);
+    return;
+  }
+  Publish(open);
+}
+
+SessionView Lane::View(OpenSession& open, absl::Time now) {
+  const ModelInfo& info = models_[open.model()]->info();
+  StreamPort::State state = open.request.port->state(now);
+  SessionView view{.model = open.model(),
+                   .work = open.session->work(),
+                   .ready = open.ready,
+                   .lead = state.lead,
+                   .max_lead = open.request.max_lead,
+                   .frame_period = absl::Seconds(1) * info.samples_per_frame /
+                                   static_cast<double>(info.sample_rate_hertz),
+                   .heard = state.heard,
+                   .paused = open.paused,
+                   .room_frames = state.room_frames};
+  view.paused = open.paused = UpdatePaused(view);
+
+  if (!view.work.any()) open.busy_since.reset();
+  if (view.work.any() && !open.busy_since) open.busy_since = now;
+  if (!open.first_step) return view;
+  bool running = Next(view, /*joining=*/false).has_value();
+  if (running && !open.running_since) open.running_since = now;
+  if (!running && open.running_since) {
+    open.times.running += now - *open.running_since;
+    open.running_since.reset();
+  }
+  return view;
+}
+
+void Lane::Run(const Quantum& quantum, const std::vector<OpenSession*>& sessions) {
+  std::vector<OpenSession*> batch;
+  std::vector<int> waiting;
+  std::vector<Session*> raw;
+  for (int index : quantum.sessions) {
+    OpenSession* open = sessions[index];
+    batch.push_back(open);
+    raw.push_back(open->session.get());
+    waiting.push_back(open->session->work().clauses_waiting);
+    if (quantum.stage == Stage::kDecode) open->request.port->Reserve(quantum.frames);
+  }
+  Model& model = *models_[quantum.model];
+  StepReport report;
+  const absl::Time begin = options_.clock->Now();
+  absl::Status status = model.Wait(model.Submit(quantum.stage, raw, quantum.frames), &report);
+  const absl::Time end = options_.clock->Now();
+  if (absl::IsResourceExhausted(status) && batch.size() > 1) {
+    // Nobody advanced. The other half is chosen again by the next iterations.
+    max_batch_[quantum.model] = static_cast<int>(batch.size() / 2);
+    LogWarning("batch_halved", {{"model", model.info().name}, {"batch", batch.size() / 2}});
+    for (OpenSession* open : batch) Publish(*open);  // returns the unused reservations
+    return;
+  }
+  if (!status.ok()) return LoseDevice(status);
+  if (options_.on_step) {
+    options_.on_step(model.info(), quantum.stage, static_cast<int>(batch.size()), end - begin);
+  }
+  for (size_t i = 0; i < batch.size(); ++i) {
+    OpenSession& open = *batch[i];
+    open.paused = false;  // one that joined goes on until it is max_lead ahead again
+    Account(open, quantum.stage, static_cast<int>(batch.size()), begin, end);
+    if (!report.session_status[i].ok()) {
+      End(open.id, report.session_status[i]);
+      continue;
+    }
+    if (open.session->work().clauses_waiting < waiting[i]) open.request.port->ClauseBegun();
+    Publish(open);
+  }
+}
+
+void Lane::Account(OpenSession& open, Stage stage, int batch, absl::Time begin, absl::Time end) {
+  if (!open.first_step) {
+    open.first_step = begin;
+    open.running_since = begin;
+    open.times.queue = begin - open.ready;
+  }
+  if (!open.running_since) open.running_since = begin;
+  open.times.stage[static_cast<int>(stage)] += end - begin;
+  open.times.steps += 1;
+  open.times.batch_sum += batch;
+}
+
+void Lane::Publish(OpenSession& open) {
+  open.request.port->Deliver(open.session->Take(),
+                             open.busy_since.value_or(absl::InfiniteFuture()));
+  if (open.session->work().done) End(open.id, absl::OkStatus());
+}
+
+void Lane::End(SessionId id, const absl::Status& status) {
+  auto node = sessions_.extract(id);
+  OpenSession& open = *node.mapped();
+  if (open.running_since) open.times.running += options_.clock->Now() - *open.running_since;
+  open.session.reset();        // frees the slot, then
+  open.request.seat = Seat();  // the seat, so that whoever is admitted next finds the slot free
+  open.request.port->Ended(status, open.times);
+}
+
+void Lane::LoseDevice(const absl::Status& status) {
+  LogError("device_lost", {{"status", status.ToString()}});
+  while (!sessions_.empty()) {
+    End(sessions_.begin()->first,
+        Error(absl::StatusCode::kUnavailable, "DEVICE_LOST", "the device failed; try again"));
+  }
+  if (options_.on_device_lost) options_.on_device_lost(status);
+}
+
+}  // namespace firstbyte

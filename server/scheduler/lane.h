@@ -1,0 +1,101 @@
+// A lane: one device executor with its own thread, models and sessions.
+//
+//   collect commands -> choose (model, stage, batch) -> Submit, Wait -> publish what finished
+//
+// Any thread may call the public methods; all session work happens on the lane's thread (or in
+// RunOnce, which tests use instead of a thread). Commands of one session keep their order.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/mutex.h"
+#include "model/model.h"
+#include "server/scheduler/admission.h"
+#include "server/scheduler/policy.h"
+#include "server/scheduler/stream_port.h"
+
+namespace firstbyte {
+
+struct LaneOptions {
+  PolicyOptions policy;
+  absl::Duration idle_timeout = absl::Seconds(60);  // a slot without input is released after this
+  const Clock* clock = &Clock::Steady();
+  // Called on the lane after each step; for metrics.
+  std::function<void(const ModelInfo&, Stage, int batch, absl::Duration)> on_step;
+  // Called once when the device is lost and every session has been ended.
+  std::function<void(const absl::Status&)> on_device_lost;
+};
+
+struct SessionRequest {
+  SessionSpec spec;
+  absl::Duration max_lead = absl::Seconds(4);
+  std::shared_ptr<StreamPort> port;
+  Seat seat;  // from the admission ledger; released after the session's slot is free
+};
+
+class Lane {
+ public:
+  using SessionId = uint64_t;
+
+  // `models` in ledger order; this lane alone opens sessions on them.
+  Lane(std::vector<std::unique_ptr<Model>> models, LaneOptions options);
+  ~Lane();  // ends what is open with kCancelled
+
+  // Runs each stage of each model at batch 1 and at the largest batch, so that the first request
+  // finds everything warm, and fits the step costs. Call before Start().
+  absl::Status WarmUp();
+  void Start();
+
+  const Model& model(int index) const { return *models_[index]; }
+
+  SessionId Open(SessionRequest request);
+  void Push(SessionId id, Input input);
+  void Close(SessionId id);  // cancel: the slot is free within one step; Ended(kCancelled) follows
+  void Wake();               // outbox room or playback changed
+
+  // One iteration. Returns how long nothing will happen without a command; zero = call again.
+  absl::Duration RunOnce();
+
+ private:
+  struct OpenSession;
+  struct Command {
+    enum class Kind { kOpen, kPush, kClose } kind;
+    SessionId id;
+    std::unique_ptr<SessionRequest> request;
+    Input input = EndOfInput{};
+  };
+
+  void Loop();
+  void Enqueue(Command command);
+  void Collect();
+  void Apply(Command command);
+  SessionView View(OpenSession& session, absl::Time now);
+  void Run(const Quantum& quantum, const std::vector<OpenSession*>& sessions);
+  void Account(OpenSession& session, Stage stage, int batch, absl::Time begin, absl::Time end);
+  void Publish(OpenSession& session);
+  void End(SessionId id, const absl::Status& status);
+  void LoseDevice(const absl::Status& status);
+
+  const std::vector<std::unique_ptr<Model>> models_;
+  const LaneOptions options_;
+  StepCosts costs_;
+  std::vector<int> max_batch_;
+  std::unordered_map<SessionId, std::unique_ptr<OpenSession>> sessions_;  // lane thread only
+
+  Mutex mu_;
+  CondVar wake_;
+  std::vector<Command> commands_ ABSL_GUARDED_BY(mu_);
+  bool woken_ ABSL_GUARDED_BY(mu_) = false;
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  SessionId next_id_ ABSL_GUARDED_BY(mu_) = 1;
+  std::thread thread_;
+};
+
+}  // namespace firstbyte

@@ -1,0 +1,46 @@
+// What a lane needs to know of a stream, and what it gives back to it.
+#pragma once
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "model/model.h"
+
+namespace firstbyte {
+
+// What the lane measured for one request (metrics and Timing are made of it).
+struct StageTimes {
+  absl::Duration queue;               // first input ready -> first step
+  absl::Duration stage[kStageCount];  // wall time of the steps this session took part in
+  absl::Duration running;  // first step -> last step, less pauses for lead, room or missing input
+  int steps = 0;
+  int batch_sum = 0;  // sum over steps of the sessions in them
+  double mean_batch_size() const { return steps == 0 ? 0 : static_cast<double>(batch_sum) / steps; }
+};
+
+// Implemented by a stream; called on the lane thread only. No call may block.
+class StreamPort {
+ public:
+  struct State {
+    absl::Duration lead;  // media published and not yet played
+    bool heard = false;   // some media has been published
+    int room_frames = 0;  // frames whose encoded bytes the outbox could take now
+  };
+
+  virtual ~StreamPort() = default;
+
+  virtual State state(absl::Time now) = 0;
+
+  // Sets aside outbox room for `frames`, at most State::room_frames. Deliver() consumes it.
+  virtual void Reserve(int frames) = 0;
+  // `busy_since`: since when the session has had something to do without a break. Silence that
+  // began before it was for want of text, not an underrun.
+  virtual void Deliver(Output output, absl::Time busy_since) = 0;
+
+  // A pushed clause has begun: another prepared one would be welcome.
+  virtual void ClauseBegun() = 0;
+
+  // The session is over and its slot free; nothing is called after this.
+  virtual void Ended(absl::Status status, const StageTimes& times) = 0;
+};
+
+}  // namespace firstbyte
