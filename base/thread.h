@@ -1,4 +1,4 @@
-// Names and priorities of threads, and a small pool of strands.
+// Names and priorities of threads.
 #pragma once
 
 #include <string>

@@ -1,0 +1,42 @@
+// The resident models, their lanes and the ledger that guards them: what a stream asks for a place.
+//
+// Thread-safe after Create(). Outlives every stream.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/scheduler/admission.h"
+#include "server/scheduler/lane.h"
+
+namespace firstbyte {
+
+class Engine {
+ public:
+  // lane_models[lane][model]: the same models in the same order for every lane. Warms every lane
+  // up and starts it.
+  static absl::StatusOr<std::unique_ptr<Engine>> Create(
+      std::vector<std::vector<std::unique_ptr<Model>>> lane_models, const LaneOptions& options);
+
+  const std::vector<const ModelInfo*>& models() const { return infos_; }
+  // Index of the model that `model` and `voice` name (empty: any); kNotFound says which is unknown.
+  absl::StatusOr<int> Find(absl::string_view model, absl::string_view voice) const;
+  // Any lane's copy: Prepare() and info() do not depend on it.
+  const Model& model(int index) const { return lanes_[0]->model(index); }
+
+  Lane& lane(int index) { return *lanes_[index]; }
+  AdmissionLedger& admission() { return ledger_; }
+
+ private:
+  Engine(std::vector<std::unique_ptr<Lane>> lanes, std::vector<const ModelInfo*> infos,
+         std::vector<std::vector<int>> slots);
+
+  AdmissionLedger ledger_;  // before the lanes, whose sessions hold seats of it
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  const std::vector<const ModelInfo*> infos_;
+};
+
+}  // namespace firstbyte
