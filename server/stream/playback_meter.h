@@ -24,7 +24,7 @@ class PlaybackMeter {
 
  private:
   bool started_ = false;
-  absl::Time base_time_;       // when playing last started, and
+  absl::Time base_time_;        // when playing last started, and
   absl::Duration base_played_;  // what had been played by then
   absl::Duration written_;
 };

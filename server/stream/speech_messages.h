@@ -9,7 +9,6 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-
 #include "codec/audio_encoder.h"
 
 namespace firstbyte {

@@ -13,11 +13,11 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 
 #include "absl/status/status.h"
-
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "base/strand.h"
@@ -25,6 +25,7 @@
 #include "model/io/segmenter.h"
 #include "server/scheduler/engine.h"
 #include "server/scheduler/stream_port.h"
+#include "server/stream/outbox.h"
 #include "server/stream/playback_meter.h"
 #include "server/stream/speech_messages.h"
 #include "server/stream/stream_observer.h"
@@ -68,7 +69,7 @@ class SpeechStream : public StreamPort, public std::enable_shared_from_this<Spee
   // Ends the stream with `status`; for what the transport itself refuses.
   void Fail(const absl::Status& status);
   // False while kMaxPendingText is waiting: do not read until WakeReader().
-  bool ReadyForMore() const;
+  bool ReadyForMore();
 
   // ---- Transport side: writing. ----
   // The next message, the end, or nothing yet. Call when no write is in flight.
@@ -93,36 +94,48 @@ class SpeechStream : public StreamPort, public std::enable_shared_from_this<Spee
 
   SpeechStream(const StreamContext& context, std::string method, StreamTransport* transport);
 
-  absl::Status Start(SpeechConfig config);
-  absl::Status Accept(TextPiece text);
+  absl::Status Take(SpeechConfig config);
+  absl::Status Take(TextPiece text);
+  absl::Status Take(FlushText flush);
+  absl::Status Admit(const SpeechConfig& config);
+  absl::Status SetFormat(const SpeechConfig& config);
+  absl::Status RequireConfig() const;
   void Enqueue(PendingText text);
 
   void PostFeed();
   bool FeedOne();
-  absl::Status Segment(PendingText text);
+  absl::Status Segment(const PendingText& text);
+  absl::Status Feed(PendingInput input);
   absl::Status Speak(const Clause& clause);
   void PushToLane(Input input);
+  void Consumed(int64_t source_bytes);
 
+  int64_t ReservedFor(int frames) const;
   void Encode(const Output& output, int64_t reserved, absl::Time busy_since);
-  void PublishAudio(EncodedAudio audio, int64_t reserved, absl::Time busy_since);
+  void PublishAudio(EncodedAudio audio, absl::Duration cost, absl::Time busy_since);
   void Complete(const absl::Status& status, const StageTimes& times);
-  void Wake();
-
-  SpeechSummary Summarize() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void EndLocked(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void ObserveWrite(const Outbox::Entry& entry, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  SpeechSummary Summarize(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const StreamContext context_;
   const std::string method_;
   StreamTransport* const transport_;
-  Strand text_strand_;   // segmenter and front end
-  Strand media_strand_;  // encoders that take longer than a microsecond
-  Segmenter segmenter_;                          // text strand
-  std::deque<PendingInput> inputs_;              // text strand
-  std::unique_ptr<AudioEncoder> encoder_;        // lane, or media strand for Opus
-  int64_t next_sequence_ = 0;                    // beside the encoder
-  int64_t encoded_samples_ = 0;                  // beside the encoder
 
-  // Set by Start(), constant afterwards.
+  // Text strand only.
+  Strand text_strand_;
+  Segmenter segmenter_;
+  std::deque<PendingInput> inputs_;
+
+  // The lane's thread, or the media strand for encoders that take longer than a microsecond.
+  Strand media_strand_;
+  std::unique_ptr<AudioEncoder> encoder_;
+  int64_t sequence_ = 0;
+  int64_t encoded_samples_ = 0;
+
+  // The lane's thread.
+  int64_t step_reserved_ = 0;
+
+  // Set when admitted, constant afterwards.
   const ModelInfo* info_ = nullptr;
   int model_ = 0;
   AudioFormat format_;
@@ -131,28 +144,24 @@ class SpeechStream : public StreamPort, public std::enable_shared_from_this<Spee
 
   mutable Mutex mu_;
   bool configured_ ABSL_GUARDED_BY(mu_) = false;
-  bool half_closed_ ABSL_GUARDED_BY(mu_) = false;
-  bool lane_done_ ABSL_GUARDED_BY(mu_) = false;
   Lane* lane_ ABSL_GUARDED_BY(mu_) = nullptr;
   Lane::SessionId session_ ABSL_GUARDED_BY(mu_) = 0;
   std::string request_id_ ABSL_GUARDED_BY(mu_);
 
   std::deque<PendingText> texts_ ABSL_GUARDED_BY(mu_);
   int64_t received_bytes_ ABSL_GUARDED_BY(mu_) = 0;
-  int64_t consumed_bytes_ ABSL_GUARDED_BY(mu_) = 0;  // handed to the session
-  int clauses_in_session_ ABSL_GUARDED_BY(mu_) = 0;  // pushed, not begun
+  int64_t consumed_bytes_ ABSL_GUARDED_BY(mu_) = 0;  // handed to the session or skipped
+  int clauses_ahead_ ABSL_GUARDED_BY(mu_) = 0;       // pushed to the session, not begun
   bool reader_waits_ ABSL_GUARDED_BY(mu_) = false;
 
-  std::deque<SpeechResponse> outbox_ ABSL_GUARDED_BY(mu_);
-  int64_t outbox_bytes_ ABSL_GUARDED_BY(mu_) = 0;
-  int64_t reserved_bytes_ ABSL_GUARDED_BY(mu_) = 0;
-  int64_t lane_reserved_ ABSL_GUARDED_BY(mu_) = 0;  // by the step in progress
-  int64_t delivered_samples_ ABSL_GUARDED_BY(mu_) = 0;
+  Outbox outbox_ ABSL_GUARDED_BY(mu_){kOutboxBytes};
+  absl::Duration delivered_ ABSL_GUARDED_BY(mu_);  // media that came from the lane
   PlaybackMeter playback_ ABSL_GUARDED_BY(mu_);
-  std::optional<SpeechAudio> writing_ ABSL_GUARDED_BY(mu_);  // without its bytes
+  std::optional<Outbox::Entry> writing_ ABSL_GUARDED_BY(mu_);  // audio in flight, without bytes
   std::optional<absl::Time> last_written_ ABSL_GUARDED_BY(mu_);
-  absl::Time busy_since_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();
 
+  // Finished: all media is in the outbox; then summary, then end. Failed: end at once.
+  bool finished_ ABSL_GUARDED_BY(mu_) = false;
   std::optional<absl::Status> end_ ABSL_GUARDED_BY(mu_);
   bool end_taken_ ABSL_GUARDED_BY(mu_) = false;
 
@@ -160,6 +169,7 @@ class SpeechStream : public StreamPort, public std::enable_shared_from_this<Spee
   absl::Time admitted_ ABSL_GUARDED_BY(mu_);
   std::optional<absl::Time> first_clause_ ABSL_GUARDED_BY(mu_);
   std::optional<absl::Time> first_byte_ ABSL_GUARDED_BY(mu_);
+  absl::Duration running_ ABSL_GUARDED_BY(mu_);
   SpeechSummary summary_ ABSL_GUARDED_BY(mu_);
 };
 

@@ -5,7 +5,6 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-
 #include "server/stream/speech_messages.h"
 
 namespace firstbyte {

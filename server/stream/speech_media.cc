@@ -1,0 +1,179 @@
+// SpeechStream, the way out: lane -> encoder -> outbox -> transport.
+
+#include <algorithm>
+#include <utility>
+
+#include "server/stream/speech_stream.h"
+
+namespace firstbyte {
+
+SpeechStream::~SpeechStream() = default;
+
+int64_t SpeechStream::ReservedFor(int frames) const {
+  return MaxEncodedBytes(format_, int64_t{frames} * info_->samples_per_frame);
+}
+
+StreamPort::State SpeechStream::state(absl::Time now) {
+  MutexLock lock(&mu_);
+  State state{.lead = delivered_ - playback_.Played(now),
+              .heard = delivered_ > absl::ZeroDuration()};
+  for (int frames : {1, 4, 8, 16}) {
+    if (ReservedFor(frames) <= outbox_.room()) state.room_frames = frames;
+  }
+  return state;
+}
+
+void SpeechStream::Reserve(int frames) {
+  step_reserved_ = ReservedFor(frames);
+  MutexLock lock(&mu_);
+  outbox_.Reserve(step_reserved_);
+}
+
+void SpeechStream::Deliver(Output output, absl::Time busy_since) {
+  const int64_t reserved = std::exchange(step_reserved_, 0);
+  if (reserved == 0 && output.samples.empty() && output.markers.empty()) return;
+  {
+    MutexLock lock(&mu_);
+    delivered_ +=
+        absl::Seconds(1) * static_cast<int64_t>(output.samples.size()) / info_->sample_rate_hertz;
+  }
+  if (!encode_on_strand_) return Encode(output, reserved, busy_since);
+  media_strand_.Post([self = shared_from_this(), output = std::move(output), reserved, busy_since] {
+    self->Encode(output, reserved, busy_since);
+  });
+}
+
+void SpeechStream::Encode(const Output& output, int64_t reserved, absl::Time busy_since) {
+  const absl::Time begin = context_.clock->Now();
+  EncodedAudio audio = encoder_->Append(output.samples);
+  PublishAudio(std::move(audio), context_.clock->Now() - begin, busy_since);
+  {
+    MutexLock lock(&mu_);
+    outbox_.Release(reserved);
+    if (!end_) {
+      for (const MarkerAt& marker : output.markers) {
+        outbox_.Put(
+            {SpeechMarker{marker.id, absl::Seconds(1) * marker.sample / info_->sample_rate_hertz},
+             busy_since});
+      }
+    }
+  }
+  transport_->WakeWriter();
+}
+
+void SpeechStream::PublishAudio(EncodedAudio audio, absl::Duration cost, absl::Time busy_since) {
+  MutexLock lock(&mu_);
+  summary_.timing.encode += cost;
+  if (audio.empty() || end_) return;
+  SpeechAudio message{.sequence = sequence_++,
+                      .audio = std::move(audio),
+                      .start_sample = encoded_samples_,
+                      .sample_rate_hertz = info_->sample_rate_hertz};
+  encoded_samples_ += message.audio.samples;
+  context_.observer->OnOutboxBytes(message.audio.bytes());
+  outbox_.Put({std::move(message), busy_since});
+}
+
+void SpeechStream::Ended(absl::Status status, const StageTimes& times) {
+  if (!encode_on_strand_) return Complete(status, times);
+  media_strand_.Post([self = shared_from_this(), status, times] { self->Complete(status, times); });
+}
+
+void SpeechStream::Complete(const absl::Status& status, const StageTimes& times) {
+  if (status.ok()) {
+    const absl::Time begin = context_.clock->Now();
+    EncodedAudio tail = encoder_->Finish();
+    PublishAudio(std::move(tail), context_.clock->Now() - begin, absl::InfiniteFuture());
+  }
+  {
+    MutexLock lock(&mu_);
+    RequestTiming& timing = summary_.timing;
+    timing.queue = times.queue;
+    timing.prefill += times.stage[static_cast<int>(Stage::kPrefill)];
+    timing.generation = times.stage[static_cast<int>(Stage::kGenerate)];
+    timing.decode = times.stage[static_cast<int>(Stage::kDecode)];
+    timing.mean_batch_size = times.mean_batch_size();
+    running_ = times.running;
+    lane_ = nullptr;
+    finished_ = status.ok();
+    // After Fail() this is only the lane's answer to Close().
+    if (!end_ && !status.ok()) {
+      end_ = status;
+      context_.observer->OnOutboxBytes(-outbox_.used());
+      outbox_.Clear();
+    }
+  }
+  transport_->WakeWriter();
+}
+
+// ---- Writing. ----
+
+SpeechStream::NextResult SpeechStream::Next() {
+  const absl::Time now = context_.clock->Now();
+  RequestRecord record;
+  {
+    MutexLock lock(&mu_);
+    if (auto entry = outbox_.Take()) {
+      if (const auto* audio = std::get_if<SpeechAudio>(&entry->message)) {
+        context_.observer->OnOutboxBytes(-audio->audio.bytes());
+        if (!first_byte_) first_byte_ = now;
+        writing_ = Outbox::Entry{SpeechAudio{.audio = {.samples = audio->audio.samples},
+                                             .sample_rate_hertz = audio->sample_rate_hertz},
+                                 entry->busy_since};
+        summary_.chunks += 1;
+        summary_.audio_duration += audio->duration();
+      }
+      // Room in the outbox may let the lane go on.
+      if (lane_ != nullptr) lane_->Wake();
+      return std::move(entry->message);
+    }
+    if (!end_ && finished_) {
+      end_ = absl::OkStatus();
+      return Summarize(now);
+    }
+    if (!end_ || end_taken_) return std::monostate();
+    end_taken_ = true;
+    record = {.method = method_,
+              .model = info_ == nullptr ? "" : info_->name,
+              .admitted = configured_,
+              .end = {*end_, request_id_, Summarize(now)}};
+  }
+  context_.observer->OnEnded(record);
+  return std::move(record.end);
+}
+
+SpeechSummary SpeechStream::Summarize(absl::Time now) {
+  SpeechSummary summary = summary_;
+  if (!configured_) return summary;
+  summary.timing.total = now - admitted_;
+  if (first_byte_) {
+    summary.timing.first_byte =
+        *first_byte_ - std::max(admitted_, first_clause_.value_or(admitted_));
+  }
+  if (summary.audio_duration > absl::ZeroDuration()) {
+    summary.timing.realtime_factor = absl::FDivDuration(running_, summary.audio_duration);
+  }
+  return summary;
+}
+
+void SpeechStream::OnWritten() {
+  MutexLock lock(&mu_);
+  if (!writing_) return;
+  ObserveWrite(*writing_, context_.clock->Now());
+  writing_.reset();
+  if (lane_ != nullptr) lane_->Wake();
+}
+
+void SpeechStream::ObserveWrite(const Outbox::Entry& entry, absl::Time now) {
+  // Silence counts as an underrun only if there was something to say when it began.
+  if (auto dry = playback_.DrySince(now); dry && entry.busy_since <= *dry) {
+    context_.observer->OnUnderrun(info_->name, now - *dry);
+  }
+  playback_.OnWritten(std::get<SpeechAudio>(entry.message).duration(), now);
+  std::optional<absl::Duration> interval;
+  if (last_written_) interval = now - *last_written_;
+  last_written_ = now;
+  context_.observer->OnChunk(info_->name, playback_.Lead(now), interval);
+}
+
+}  // namespace firstbyte

@@ -1,0 +1,339 @@
+#include "server/stream/speech_stream.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/error.h"
+#include "base/ids.h"
+
+namespace firstbyte {
+namespace {
+
+// Prepared clauses a session holds beyond the one it speaks: one hides the front end's time.
+constexpr int kClausesAhead = 2;
+
+absl::Status Invalid(absl::string_view reason, absl::string_view message,
+                     absl::string_view field = "") {
+  return Error(absl::StatusCode::kInvalidArgument, reason, message, field);
+}
+
+absl::Status ConfigMissing() {
+  return Invalid("CONFIG_MISSING", "the first message must be `config`", "config");
+}
+
+int64_t CountCharacters(absl::string_view utf8) {
+  return std::count_if(utf8.begin(), utf8.end(), [](char c) { return (c & 0xC0) != 0x80; });
+}
+
+// "en" asks for any English; "en-US" for that one.
+bool Speaks(const VoiceInfo& voice, absl::string_view language) {
+  return std::any_of(voice.language_codes.begin(), voice.language_codes.end(),
+                     [&](const std::string& code) {
+                       return absl::EqualsIgnoreCase(code, language) ||
+                              absl::StartsWithIgnoreCase(code, absl::StrCat(language, "-"));
+                     });
+}
+
+const VoiceInfo& VoiceNamed(const ModelInfo& info, absl::string_view name) {
+  for (const VoiceInfo& voice : info.voices) {
+    if (voice.name == name) return voice;
+  }
+  return info.voices.front();
+}
+
+absl::Status CheckVoice(const ModelInfo& info, const VoiceInfo& voice, const SpeechConfig& config) {
+  if (!config.language_code.empty() && !Speaks(voice, config.language_code)) {
+    return Invalid(
+        "LANGUAGE_NOT_SPOKEN",
+        absl::StrCat("voice '", voice.name, "' speaks ", absl::StrJoin(voice.language_codes, ", ")),
+        "config.language_code");
+  }
+  // Written so that NaN is refused too.
+  if (!(config.speaking_rate >= info.min_speaking_rate &&
+        config.speaking_rate <= info.max_speaking_rate)) {
+    return Invalid("SPEAKING_RATE_OUT_OF_RANGE",
+                   absl::StrCat("speaking_rate must be from ", info.min_speaking_rate, " to ",
+                                info.max_speaking_rate),
+                   "config.speaking_rate");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::shared_ptr<SpeechStream> SpeechStream::Create(const StreamContext& context, std::string method,
+                                                   StreamTransport* transport) {
+  return std::shared_ptr<SpeechStream>(new SpeechStream(context, std::move(method), transport));
+}
+
+SpeechStream::SpeechStream(const StreamContext& context, std::string method,
+                           StreamTransport* transport)
+    : context_(context),
+      method_(std::move(method)),
+      transport_(transport),
+      text_strand_(context.pool),
+      media_strand_(context.pool) {}
+
+// ---- Reading. ----
+
+void SpeechStream::Handle(SpeechRequest request) {
+  absl::Status status =
+      std::visit([this](auto&& message) { return Take(std::move(message)); }, std::move(request));
+  if (!status.ok()) Fail(status);
+}
+
+absl::Status SpeechStream::Take(SpeechConfig config) {
+  {
+    MutexLock lock(&mu_);
+    if (end_) return absl::OkStatus();
+    if (configured_) return Invalid("CONFIG_REPEATED", "`config` was already sent", "config");
+    request_id_ = config.request_id.empty() ? NewUuid() : config.request_id;
+    summary_ = {};
+  }
+  if (absl::Status status = Admit(config); !status.ok()) return status;
+  context_.observer->OnStarted(method_, info_->name);
+  transport_->WakeWriter();
+  return absl::OkStatus();
+}
+
+absl::Status SpeechStream::Admit(const SpeechConfig& config) {
+  auto model = context_.engine->Find(config.model, config.voice);
+  if (!model.ok()) return model.status();
+  const ModelInfo& info = *context_.engine->models()[*model];
+  const VoiceInfo& voice = VoiceNamed(info, config.voice);
+  if (absl::Status status = CheckVoice(info, voice, config); !status.ok()) return status;
+  info_ = &info;
+  model_ = *model;
+  max_text_characters_ = config.max_text_characters;
+  if (absl::Status status = SetFormat(config); !status.ok()) return status;
+  auto seat = context_.engine->admission().Admit(model_);
+  if (!seat.ok()) return seat.status();
+
+  const uint64_t seed = config.seed.value_or(NewSeed());
+  MutexLock lock(&mu_);
+  configured_ = true;
+  admitted_ = context_.clock->Now();
+  lane_ = &context_.engine->lane(seat->lane());
+  outbox_.Put({SpeechStarted{.request_id = request_id_,
+                             .model = info.name,
+                             .voice = voice.name,
+                             .model_digest = info.version,
+                             .seed = seed,
+                             .audio = format_,
+                             .container_header = encoder_->header(),
+                             .opus_pre_skip = encoder_->pre_skip()},
+               absl::InfiniteFuture()});
+  session_ = lane_->Open(
+      {.spec = {.voice = voice.name, .seed = seed, .speaking_rate = config.speaking_rate},
+       .max_lead = config.max_lead.value_or(context_.default_max_lead),
+       .port = shared_from_this(),
+       .seat = *std::move(seat)});
+  return absl::OkStatus();
+}
+
+absl::Status SpeechStream::SetFormat(const SpeechConfig& config) {
+  format_ = config.audio;
+  if (format_.sample_rate_hertz == 0) format_.sample_rate_hertz = info_->sample_rate_hertz;
+  if (format_.sample_rate_hertz != info_->sample_rate_hertz) {
+    return Error(absl::StatusCode::kUnimplemented, "NOT_SUPPORTED",
+                 absl::StrCat("this voice is served at ", info_->sample_rate_hertz,
+                              " Hz only; leave sample_rate_hertz at 0"),
+                 "config.audio.sample_rate_hertz");
+  }
+  auto encoder = NewAudioEncoder(format_);
+  if (!encoder.ok()) return encoder.status();
+  encoder_ = *std::move(encoder);
+  encode_on_strand_ = format_.encoding == AudioEncoding::kOpus;
+  return absl::OkStatus();
+}
+
+absl::Status SpeechStream::RequireConfig() const {
+  MutexLock lock(&mu_);
+  return configured_ || end_ ? absl::OkStatus() : ConfigMissing();
+}
+
+absl::Status SpeechStream::Take(TextPiece text) {
+  if (absl::Status status = RequireConfig(); !status.ok()) return status;
+  if (static_cast<int64_t>(text.content.size()) > kMaxTextMessage) {
+    return Invalid("TEXT_TOO_LONG",
+                   absl::StrCat("a text message holds at most ", kMaxTextMessage,
+                                " bytes; send longer text in several messages"),
+                   "text.content");
+  }
+  {
+    MutexLock lock(&mu_);
+    received_bytes_ += static_cast<int64_t>(text.content.size());
+    summary_.text_characters += CountCharacters(text.content);
+    if (max_text_characters_ > 0 && summary_.text_characters > max_text_characters_) {
+      return Invalid("TEXT_TOO_LONG",
+                     absl::StrCat("more than limits.max_text_characters = ", max_text_characters_),
+                     "text.content");
+    }
+  }
+  Enqueue({std::move(text), context_.clock->Now()});
+  return absl::OkStatus();
+}
+
+absl::Status SpeechStream::Take(FlushText flush) {
+  if (absl::Status status = RequireConfig(); !status.ok()) return status;
+  Enqueue({std::move(flush), context_.clock->Now()});
+  return absl::OkStatus();
+}
+
+void SpeechStream::HalfClose() {
+  if (absl::Status status = RequireConfig(); !status.ok()) return Fail(status);
+  Enqueue({EndOfInput{}, context_.clock->Now()});
+}
+
+void SpeechStream::Cancel() {
+  Fail(Error(absl::StatusCode::kCancelled, "CANCELLED", "the client cancelled or went away"));
+}
+
+void SpeechStream::Fail(const absl::Status& status) {
+  {
+    MutexLock lock(&mu_);
+    if (end_) return;
+    end_ = status;
+    context_.observer->OnOutboxBytes(-outbox_.used());
+    outbox_.Clear();
+    texts_.clear();
+    if (lane_ != nullptr) lane_->Close(session_);
+  }
+  transport_->WakeWriter();
+}
+
+bool SpeechStream::ReadyForMore() {
+  MutexLock lock(&mu_);
+  reader_waits_ = !end_ && received_bytes_ - consumed_bytes_ >= kMaxPendingText;
+  return !reader_waits_;
+}
+
+void SpeechStream::Enqueue(PendingText text) {
+  {
+    MutexLock lock(&mu_);
+    if (end_) return;
+    texts_.push_back(std::move(text));
+  }
+  PostFeed();
+}
+
+// ---- Text strand: messages -> clauses -> phones -> session. ----
+
+void SpeechStream::PostFeed() {
+  text_strand_.Post([self = shared_from_this()] {
+    while (self->FeedOne()) {
+    }
+  });
+}
+
+bool SpeechStream::FeedOne() {
+  absl::Status status;
+  if (inputs_.empty()) {
+    PendingText text;
+    {
+      MutexLock lock(&mu_);
+      if (end_ || texts_.empty()) return false;
+      text = std::move(texts_.front());
+      texts_.pop_front();
+    }
+    status = Segment(text);
+  } else {
+    {
+      MutexLock lock(&mu_);
+      if (end_) return false;
+      if (std::holds_alternative<Clause>(inputs_.front()) && clauses_ahead_ >= kClausesAhead) {
+        return false;  // ClauseBegun() posts again
+      }
+    }
+    PendingInput input = std::move(inputs_.front());
+    inputs_.pop_front();
+    status = Feed(std::move(input));
+  }
+  if (inputs_.empty()) Consumed(segmenter_.position());
+  if (!status.ok()) Fail(status);
+  return status.ok();
+}
+
+absl::Status SpeechStream::Segment(const PendingText& text) {
+  const auto* piece = std::get_if<TextPiece>(&text.what);
+  auto clauses = piece != nullptr ? segmenter_.Append(piece->content) : segmenter_.Flush();
+  if (!clauses.ok()) return clauses.status();
+  for (Clause& clause : *clauses) {
+    if (clause.speakable()) {
+      MutexLock lock(&mu_);
+      if (!first_clause_) first_clause_ = text.arrival;
+    }
+    inputs_.emplace_back(std::move(clause));
+  }
+  if (const auto* flush = std::get_if<FlushText>(&text.what); flush && !flush->marker_id.empty()) {
+    inputs_.emplace_back(Marker{flush->marker_id});
+  }
+  if (std::holds_alternative<EndOfInput>(text.what)) inputs_.emplace_back(EndOfInput{});
+  return absl::OkStatus();
+}
+
+absl::Status SpeechStream::Feed(PendingInput input) {
+  if (const auto* clause = std::get_if<Clause>(&input)) return Speak(*clause);
+  if (auto* marker = std::get_if<Marker>(&input)) {
+    PushToLane(std::move(*marker));
+    return absl::OkStatus();
+  }
+  {
+    MutexLock lock(&mu_);
+    if (summary_.clauses == 0) {
+      return Invalid("NO_SPEAKABLE_TEXT", "there is nothing in this text that can be spoken",
+                     "text.content");
+    }
+  }
+  PushToLane(EndOfInput{});
+  return absl::OkStatus();
+}
+
+absl::Status SpeechStream::Speak(const Clause& clause) {
+  const absl::Time begin = context_.clock->Now();
+  absl::StatusOr<std::unique_ptr<Prepared>> prepared = nullptr;
+  if (clause.speakable()) prepared = context_.engine->model(model_).Prepare({clause.text});
+  Consumed(clause.end_byte);
+  // A clause the front end gives up on is skipped like one without letters: the rest is spoken.
+  const bool skip =
+      prepared.ok() ? *prepared == nullptr : absl::IsInvalidArgument(prepared.status());
+  if (!prepared.ok() && !skip) return prepared.status();
+  {
+    MutexLock lock(&mu_);
+    summary_.timing.prefill += context_.clock->Now() - begin;
+    (skip ? summary_.skipped_clauses : summary_.clauses) += 1;
+    if (!skip) ++clauses_ahead_;
+  }
+  if (!skip) PushToLane(*std::move(prepared));
+  return absl::OkStatus();
+}
+
+void SpeechStream::PushToLane(Input input) {
+  MutexLock lock(&mu_);
+  if (!end_) lane_->Push(session_, std::move(input));
+}
+
+void SpeechStream::Consumed(int64_t source_bytes) {
+  bool wake = false;
+  {
+    MutexLock lock(&mu_);
+    consumed_bytes_ = std::max(consumed_bytes_, source_bytes);
+    if (reader_waits_ && received_bytes_ - consumed_bytes_ < kMaxPendingText) {
+      wake = std::exchange(reader_waits_, false);
+    }
+  }
+  if (wake) transport_->WakeReader();
+}
+
+void SpeechStream::ClauseBegun() {
+  {
+    MutexLock lock(&mu_);
+    --clauses_ahead_;
+  }
+  PostFeed();
+}
+
+}  // namespace firstbyte

@@ -1,0 +1,318 @@
+#include "server/scheduler/lane.h"
+
+#include <atomic>
+
+#include "base/error.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "model/scripted.h"
+
+namespace firstbyte {
+namespace {
+
+using Slots = std::vector<std::vector<int>>;
+
+// A listener without a transport: unbounded room unless told, plays nothing unless told.
+class RecordingPort : public StreamPort {
+ public:
+  State state(absl::Time) override { return {lead, !samples.empty(), room_frames}; }
+  void Reserve(int frames) override { reserved += frames; }
+  void Deliver(Output output, absl::Time) override {
+    EXPECT_EQ(output.start_sample,
+              output.samples.empty() ? output.start_sample : static_cast<int64_t>(samples.size()));
+    samples.insert(samples.end(), output.samples.begin(), output.samples.end());
+    for (auto& marker : output.markers) markers.push_back(marker.id);
+    lead += absl::Seconds(1) * static_cast<int64_t>(output.samples.size()) / 16000;
+  }
+  void ClauseBegun() override { ++clauses_begun; }
+  void Ended(absl::Status s, const StageTimes& t) override {
+    ++ended;
+    status = std::move(s);
+    times = t;
+  }
+
+  absl::Duration lead;
+  int room_frames = 16;
+  int reserved = 0;
+  int clauses_begun = 0;
+  int ended = 0;
+  std::vector<float> samples;
+  std::vector<std::string> markers;
+  absl::Status status;
+  StageTimes times;
+};
+
+// A lane driven by RunOnce() under a fake clock. Each step takes a millisecond.
+class LaneTest : public testing::Test {
+ protected:
+  void Make(ScriptedOptions options = {}) {
+    auto inject = options.on_step;
+    options.on_step = [this, inject](Stage stage, int batch) {
+      clock_.Advance(absl::Milliseconds(1));
+      batches_.push_back(batch);
+      return inject ? inject(stage, batch) : absl::OkStatus();
+    };
+    std::vector<std::unique_ptr<Model>> models;
+    models.push_back(MakeScriptedModel(options));
+    ledger_ = std::make_unique<AdmissionLedger>(Slots{{models[0]->info().slots}});
+    lane_ = std::make_unique<Lane>(
+        std::move(models),
+        LaneOptions{.clock = &clock_,
+                    .on_device_lost = [this](const absl::Status&) { ++device_lost_; }});
+  }
+
+  Lane::SessionId Open(const std::shared_ptr<RecordingPort>& port, uint64_t seed = 1) {
+    return lane_->Open(
+        {.spec = {.seed = seed}, .max_lead = max_lead_, .port = port, .seat = *ledger_->Admit(0)});
+  }
+
+  void Say(Lane::SessionId id, const std::string& text) {
+    lane_->Push(id, *lane_->model(0).Prepare({text}));
+  }
+
+  void Speak(Lane::SessionId id, const std::string& text) {
+    Say(id, text);
+    lane_->Push(id, EndOfInput{});
+  }
+
+  void RunUntilIdle() {
+    while (lane_->RunOnce() == absl::ZeroDuration()) {
+    }
+  }
+
+  FakeClock clock_;
+  absl::Duration max_lead_ = absl::Seconds(60);
+  std::unique_ptr<AdmissionLedger> ledger_;
+  std::vector<int> batches_;
+  int device_lost_ = 0;
+  std::unique_ptr<Lane> lane_;
+};
+
+TEST_F(LaneTest, SpeaksAndGivesSlotAndSeatBack) {
+  Make({.slots = 1});
+  for (int i = 0; i < 3; ++i) {
+    auto port = std::make_shared<RecordingPort>();
+    Speak(Open(port), "hello");
+    RunUntilIdle();
+    EXPECT_EQ(port->ended, 1);
+    EXPECT_TRUE(port->status.ok()) << port->status;
+    EXPECT_EQ(port->samples, ScriptedSamples("hello", 1));
+    EXPECT_EQ(port->clauses_begun, 1);
+    EXPECT_EQ(ledger_->usage(0).used, 0);
+  }
+}
+
+TEST_F(LaneTest, StreamsShareStepsAndKeepTheirOwnAudio) {
+  Make();
+  std::vector<std::shared_ptr<RecordingPort>> ports;
+  for (int i = 0; i < 8; ++i) {
+    ports.push_back(std::make_shared<RecordingPort>());
+    Speak(Open(ports.back(), i), "batched");
+  }
+  RunUntilIdle();
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(ports[i]->samples, ScriptedSamples("batched", i));
+  EXPECT_THAT(batches_, testing::Each(8));
+  EXPECT_EQ(ports[0]->times.mean_batch_size(), 8);
+}
+
+TEST_F(LaneTest, ReservesRoomForWhatItDecodes) {
+  Make();
+  auto port = std::make_shared<RecordingPort>();
+  Speak(Open(port), "abc");
+  RunUntilIdle();
+  EXPECT_EQ(port->reserved, 3);
+}
+
+TEST_F(LaneTest, FullOutboxPausesOneStreamAlone) {
+  Make();
+  auto stuck = std::make_shared<RecordingPort>(), fine = std::make_shared<RecordingPort>();
+  stuck->room_frames = 0;
+  Speak(Open(stuck), "stuck");
+  Speak(Open(fine), "fine");
+  RunUntilIdle();
+  EXPECT_EQ(fine->ended, 1);
+  EXPECT_EQ(stuck->ended, 0);
+  EXPECT_TRUE(stuck->samples.empty());
+  stuck->room_frames = 16;
+  RunUntilIdle();
+  EXPECT_EQ(stuck->samples, ScriptedSamples("stuck", 1));
+}
+
+TEST_F(LaneTest, PausesAtMaxLeadUntilTheListenerCatchesUp) {
+  max_lead_ = absl::Seconds(2);
+  Make();
+  auto port = std::make_shared<RecordingPort>();
+  Speak(Open(port), std::string(100, 'a'));  // 4 s
+  RunUntilIdle();
+  EXPECT_EQ(port->ended, 0);
+  EXPECT_EQ(port->lead, absl::Seconds(2));
+  port->lead = absl::Milliseconds(100);
+  RunUntilIdle();
+  port->lead = absl::ZeroDuration();
+  RunUntilIdle();
+  EXPECT_EQ(port->ended, 1);
+  EXPECT_EQ(port->samples.size(), 100u * 640);
+}
+
+TEST_F(LaneTest, PauseIsNotRunningTime) {
+  max_lead_ = absl::Seconds(2);
+  Make();
+  auto port = std::make_shared<RecordingPort>();
+  Speak(Open(port), std::string(100, 'a'));
+  RunUntilIdle();
+  clock_.Advance(absl::Hours(1));
+  port->lead = absl::ZeroDuration();
+  RunUntilIdle();
+  ASSERT_EQ(port->ended, 1);
+  EXPECT_EQ(port->times.running, absl::Milliseconds(1) * static_cast<int64_t>(batches_.size()));
+}
+
+TEST_F(LaneTest, CancelFreesTheSlotWithinOneStep) {
+  Make({.slots = 1});
+  auto port = std::make_shared<RecordingPort>();
+  auto id = Open(port);
+  Speak(id, "cancelled");
+  lane_->RunOnce();
+  lane_->Close(id);
+  lane_->RunOnce();
+  EXPECT_EQ(port->ended, 1);
+  EXPECT_TRUE(absl::IsCancelled(port->status));
+  EXPECT_EQ(ledger_->usage(0).used, 0);
+  lane_->Push(id, Marker{"late"});  // what was on its way is ignored
+  RunUntilIdle();
+  EXPECT_EQ(port->ended, 1);
+}
+
+TEST_F(LaneTest, OneSessionsFailureIsItsOwn) {
+  Make({.poison_letter = 'x'});
+  auto bad = std::make_shared<RecordingPort>(), good = std::make_shared<RecordingPort>();
+  Speak(Open(bad), "abxab");
+  Speak(Open(good), "abcab");
+  RunUntilIdle();
+  EXPECT_EQ(DetailOf(bad->status).reason, "SCRIPTED_FAILURE");
+  EXPECT_EQ(good->samples, ScriptedSamples("abcab", 1));
+  EXPECT_EQ(ledger_->usage(0).used, 0);
+}
+
+TEST_F(LaneTest, BatchThatDoesNotFitIsRetriedSmaller) {
+  Make({.on_step = [](Stage, int batch) {
+    return batch > 2 ? absl::ResourceExhaustedError("memory") : absl::OkStatus();
+  }});
+  std::vector<std::shared_ptr<RecordingPort>> ports;
+  for (int i = 0; i < 5; ++i) {
+    ports.push_back(std::make_shared<RecordingPort>());
+    Speak(Open(ports.back()), "smaller");
+  }
+  RunUntilIdle();
+  for (auto& port : ports) EXPECT_EQ(port->samples, ScriptedSamples("smaller", 1));
+  EXPECT_EQ(device_lost_, 0);
+}
+
+TEST_F(LaneTest, DeviceLossEndsEverySessionAndIsReportedOnce) {
+  Make({.on_step = [](Stage stage, int) {
+    return stage == Stage::kDecode ? absl::InternalError("gone") : absl::OkStatus();
+  }});
+  auto a = std::make_shared<RecordingPort>(), b = std::make_shared<RecordingPort>();
+  Speak(Open(a), "a");
+  Speak(Open(b), "b");
+  RunUntilIdle();
+  EXPECT_EQ(DetailOf(a->status).reason, "DEVICE_LOST");
+  EXPECT_EQ(DetailOf(b->status).reason, "DEVICE_LOST");
+  EXPECT_EQ(device_lost_, 1);
+}
+
+TEST_F(LaneTest, SlotWithoutTextIsGivenBack) {
+  Make();
+  auto port = std::make_shared<RecordingPort>();
+  Open(port);
+  EXPECT_EQ(lane_->RunOnce(), absl::Seconds(60));
+  clock_.Advance(absl::Seconds(60));
+  lane_->RunOnce();
+  EXPECT_EQ(DetailOf(port->status).reason, "IDLE");
+  EXPECT_EQ(ledger_->usage(0).used, 0);
+}
+
+TEST_F(LaneTest, MarkersComeInTheirPlace) {
+  Make();
+  auto port = std::make_shared<RecordingPort>();
+  auto id = Open(port);
+  Say(id, "ab");
+  lane_->Push(id, Marker{"one"});
+  RunUntilIdle();
+  EXPECT_THAT(port->markers, testing::ElementsAre("one"));
+  EXPECT_EQ(port->samples.size(), 2u * 640);
+  Say(id, "c");
+  lane_->Push(id, Marker{"two"});
+  lane_->Push(id, EndOfInput{});
+  RunUntilIdle();
+  EXPECT_THAT(port->markers, testing::ElementsAre("one", "two"));
+}
+
+TEST_F(LaneTest, WarmUpLeavesNothingBehind) {
+  Make({.slots = 4, .max_batch = 4});
+  ASSERT_TRUE(lane_->WarmUp().ok());
+  EXPECT_THAT(batches_, testing::Contains(1));
+  EXPECT_THAT(batches_, testing::Contains(4));
+  std::vector<std::shared_ptr<RecordingPort>> ports;
+  for (int i = 0; i < 4; ++i) {  // every slot is free again
+    ports.push_back(std::make_shared<RecordingPort>());
+    Speak(Open(ports.back()), "free");
+  }
+  RunUntilIdle();
+  for (auto& port : ports) EXPECT_TRUE(port->status.ok()) << port->status;
+}
+
+TEST_F(LaneTest, DestructionEndsWhatIsOpen) {
+  Make();
+  auto port = std::make_shared<RecordingPort>();
+  Speak(Open(port), "never");
+  lane_.reset();
+  EXPECT_EQ(port->ended, 1);
+  EXPECT_TRUE(absl::IsCancelled(port->status));
+}
+
+// With its own thread: many threads open, push and cancel at once (for the tsan preset).
+TEST(LaneThread, ManyThreadsOpenSpeakAndCancel) {
+  class CountingPort : public RecordingPort {
+   public:
+    explicit CountingPort(std::atomic<int>* ended) : ended_total(ended) {}
+    void Ended(absl::Status s, const StageTimes& t) override {
+      RecordingPort::Ended(std::move(s), t);
+      ++*ended_total;
+    }
+    std::atomic<int>* ended_total;
+  };
+  std::vector<std::unique_ptr<Model>> models;
+  models.push_back(MakeScriptedModel({.slots = 64}));
+  AdmissionLedger ledger(Slots{{64}});
+  std::atomic<int> ended{0};
+  {
+    Lane lane(std::move(models), {});
+    lane.Start();
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t) {
+      threads.emplace_back([&, t] {
+        for (int i = 0; i < 25; ++i) {
+          auto seat = ledger.Admit(0);
+          if (!seat.ok()) {
+            ++ended;
+            continue;
+          }
+          auto id = lane.Open({.max_lead = absl::Seconds(60),
+                               .port = std::make_shared<CountingPort>(&ended),
+                               .seat = *std::move(seat)});
+          lane.Push(id, *lane.model(0).Prepare({"threads"}));
+          if ((t + i) % 3 == 0) lane.Close(id);
+          lane.Push(id, EndOfInput{});
+          lane.Wake();
+        }
+      });
+    }
+    for (auto& thread : threads) thread.join();
+  }
+  EXPECT_EQ(ended, 100);
+  EXPECT_EQ(ledger.usage(0).used, 0);
+}
+
+}  // namespace
+}  // namespace firstbyte
