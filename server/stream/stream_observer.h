@@ -1,6 +1,8 @@
 // What streams report for metrics and logs. The server's implementation is in server/rpc.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -16,18 +18,19 @@ struct RequestRecord {
   SpeechEnd end;
 };
 
-// Thread-safe; called from any thread, must not block.
+// Thread-safe; called from any thread, also under a stream's lock: must not block or call back.
 class StreamObserver {
  public:
   virtual ~StreamObserver() = default;
-  virtual void OnStarted(const std::string& method, const std::string& model) {}
-  virtual void OnEnded(const RequestRecord& record) {}
+  virtual void OnStarted(const std::string& method, const std::string& model) = 0;
+  // Once per stream, when the transport has taken the end.
+  virtual void OnEnded(const RequestRecord& record) = 0;
   // One audio message was written: the lead after it and, from the second on, the time since the
   // one before.
   virtual void OnChunk(const std::string& model, absl::Duration lead,
-                       std::optional<absl::Duration> interval) {}
-  virtual void OnUnderrun(const std::string& model, absl::Duration silence) {}
-  virtual void OnOutboxBytes(int64_t delta) {}
+                       std::optional<absl::Duration> interval) = 0;
+  virtual void OnUnderrun(const std::string& model, absl::Duration silence) = 0;
+  virtual void OnOutboxBytes(int64_t delta) = 0;
 };
 
 }  // namespace firstbyte
