@@ -65,15 +65,16 @@ absl::Status CheckVoice(const ModelInfo& info, const VoiceInfo& voice, const Spe
 }  // namespace
 
 std::shared_ptr<SpeechStream> SpeechStream::Create(const StreamContext& context, std::string method,
-                                                   StreamTransport* transport) {
-  return std::shared_ptr<SpeechStream>(new SpeechStream(context, std::move(method), transport));
+                                                   std::shared_ptr<StreamTransport> transport) {
+  return std::shared_ptr<SpeechStream>(
+      new SpeechStream(context, std::move(method), std::move(transport)));
 }
 
 SpeechStream::SpeechStream(const StreamContext& context, std::string method,
-                           StreamTransport* transport)
+                           std::shared_ptr<StreamTransport> transport)
     : context_(context),
       method_(std::move(method)),
-      transport_(transport),
+      transport_(std::move(transport)),
       text_strand_(context.pool),
       media_strand_(context.pool) {}
 

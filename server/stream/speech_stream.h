@@ -55,9 +55,9 @@ class SpeechStream : public StreamPort, public std::enable_shared_from_this<Spee
   static constexpr int64_t kMaxPendingText = 64 << 10;
   static constexpr int64_t kOutboxBytes = 256 << 10;
 
-  // `transport` must stay valid until Next() has returned the SpeechEnd.
+  // Shares the transport: the lane still answers a cancel after Next() has returned the SpeechEnd.
   static std::shared_ptr<SpeechStream> Create(const StreamContext& context, std::string method,
-                                              StreamTransport* transport);
+                                              std::shared_ptr<StreamTransport> transport);
   ~SpeechStream() override;
 
   // ---- Transport side: reading. ----
@@ -92,7 +92,8 @@ class SpeechStream : public StreamPort, public std::enable_shared_from_this<Spee
   };
   using PendingInput = std::variant<Clause, Marker, EndOfInput>;  // segmented
 
-  SpeechStream(const StreamContext& context, std::string method, StreamTransport* transport);
+  SpeechStream(const StreamContext& context, std::string method,
+               std::shared_ptr<StreamTransport> transport);
 
   absl::Status Take(SpeechConfig config);
   absl::Status Take(TextPiece text);
@@ -119,7 +120,7 @@ class SpeechStream : public StreamPort, public std::enable_shared_from_this<Spee
 
   const StreamContext context_;
   const std::string method_;
-  StreamTransport* const transport_;
+  const std::shared_ptr<StreamTransport> transport_;
 
   // Text strand only.
   Strand text_strand_;

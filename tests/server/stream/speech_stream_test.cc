@@ -111,12 +111,12 @@ class SpeechStreamTest : public testing::Test {
   }
 
   std::shared_ptr<SpeechStream> NewStream() {
-    return SpeechStream::Create(context_, "Synthesize", &transport_);
+    return SpeechStream::Create(context_, "Synthesize", transport_);
   }
 
   Transcript ReadAll(SpeechStream& stream, Transcript transcript = {}) {
     while (true) {
-      auto next = transport_.Await(stream);
+      auto next = transport_->Await(stream);
       if (auto* end = std::get_if<SpeechEnd>(&next)) {
         transcript.end = *end;
         EXPECT_TRUE(std::holds_alternative<std::monostate>(stream.Next())) << "ended twice";
@@ -163,7 +163,7 @@ class SpeechStreamTest : public testing::Test {
   }
 
   CountingObserver observer_;
-  TestTransport transport_;
+  const std::shared_ptr<TestTransport> transport_ = std::make_shared<TestTransport>();
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<ThreadPool> pool_;
   StreamContext context_;
@@ -210,7 +210,7 @@ TEST_F(SpeechStreamTest, FlushSpeaksNowAndReturnsItsMarker) {
   stream->Handle(FlushText{"m1"});
   Transcript t;
   while (t.markers.empty()) {
-    Keep(std::get<SpeechResponse>(transport_.Await(*stream)), &t);
+    Keep(std::get<SpeechResponse>(transport_->Await(*stream)), &t);
     stream->OnWritten();
   }
   EXPECT_EQ(t.markers[0].id, "m1");
@@ -309,7 +309,7 @@ TEST_F(SpeechStreamTest, LongTextIsHeldBackAndSpokenWhole) {
     std::string piece(8 << 10, ' ');
     for (size_t i = 0; i < piece.size(); i += 8) piece.replace(i, 7, "abc def");
     for (int i = 0; i < 24; ++i) {
-      transport_.AwaitReader(*stream);
+      transport_->AwaitReader(*stream);
       stream->Handle(TextPiece{piece});
     }
     stream->HalfClose();
@@ -319,14 +319,14 @@ TEST_F(SpeechStreamTest, LongTextIsHeldBackAndSpokenWhole) {
   writer.join();
   EXPECT_TRUE(t.end.status.ok()) << t.end.status;
   EXPECT_EQ(t.summary->audio_duration, 24 * 1024 * 6 * absl::Milliseconds(1));
-  EXPECT_GT(transport_.reader_wakes, 0) << "reading was never held back";
+  EXPECT_GT(transport_->reader_wakes, 0) << "reading was never held back";
 }
 
 TEST_F(SpeechStreamTest, MegabyteOfBlanksDoesNotBlockTheReader) {
   auto stream = NewStream();
   stream->Handle(SpeechConfig{.seed = 1});
   for (int i = 0; i < 16; ++i) {
-    transport_.AwaitReader(*stream);
+    transport_->AwaitReader(*stream);
     stream->Handle(TextPiece{std::string(64 << 10, ' ')});
   }
   stream->HalfClose();
@@ -387,15 +387,15 @@ TEST_F(SpeechStreamTest, ManyStreamsAtOnce) {
   std::vector<std::thread> threads;
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([this, i] {
-      TestTransport transport;
+      auto transport = std::make_shared<TestTransport>();
       for (int n = 0; n < 5; ++n) {
-        auto stream = SpeechStream::Create(context_, "Synthesize", &transport);
+        auto stream = SpeechStream::Create(context_, "Synthesize", transport);
         stream->Handle(SpeechConfig{.seed = static_cast<uint64_t>(i)});
         stream->Handle(TextPiece{"Together. Now."});
         stream->HalfClose();
         std::string pcm;
         while (true) {
-          auto next = transport.Await(*stream);
+          auto next = transport->Await(*stream);
           if (std::holds_alternative<SpeechEnd>(next)) break;
           if (auto* audio = std::get_if<SpeechAudio>(&std::get<SpeechResponse>(next))) {
             pcm += audio->audio.data;
