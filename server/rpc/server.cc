@@ -1,0 +1,85 @@
+#include "server/rpc/server.h"
+
+#include <chrono>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/log.h"
+#include "grpc/support/log.h"
+#include "grpcpp/ext/proto_server_reflection_plugin.h"
+#include "grpcpp/server_builder.h"
+#include "nlohmann/json.hpp"
+#include "server/rpc/address.h"
+
+namespace firstbyte {
+namespace {
+
+constexpr int kMaxReceiveBytes = 4 << 20;
+constexpr int kMaxMetadataBytes = 8 << 10;
+
+// Keepalive finds peers that vanished without a FIN, and lets clients behind a NAT ping.
+// Connections are renewed each hour, without an end to the grace: a finite one kills long streams.
+void SetChannelArguments(grpc::ServerBuilder* builder) {
+  builder->SetMaxReceiveMessageSize(kMaxReceiveBytes);
+  builder->AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder->AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 20'000);
+  builder->AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, 3'600'000);
+  builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10'000);
+  // Two servers must not share a port without anyone noticing.
+  builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+}
+
+}  // namespace
+
+RpcServer::RpcServer() : health_({v1::SpeechService::service_full_name()}) {}
+
+absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const std::string& address) {
+  absl::Status bindable = CheckBindable(address);
+  if (!bindable.ok()) return bindable;
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  std::unique_ptr<RpcServer> self(new RpcServer);
+  grpc::ServerBuilder builder;
+  SetChannelArguments(&builder);
+  builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &self->port_);
+  builder.RegisterService(&self->speech_);
+  builder.RegisterService(&self->health_);
+  builder.RegisterCallbackGenericService(&self->unserved_);
+  self->server_ = builder.BuildAndStart();
+  if (!self->server_) return absl::UnavailableError(absl::StrCat("cannot listen on ", address));
+  return self;
+}
+
+RpcServer::~RpcServer() { Drain(absl::ZeroDuration(), absl::ZeroDuration()); }
+
+void RpcServer::Serve(const StreamContext* context) {
+  context_ = context;
+  speech_.Serve(context);
+  health_.SetServing(true);
+}
+
+void RpcServer::Drain(absl::Duration lame_duck, absl::Duration timeout) {
+  if (!server_) return;
+  health_.SetServing(false);
+  absl::SleepFor(lame_duck);
+  if (context_) context_->engine->admission().StartDraining();
+  health_.Shutdown();
+  server_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoMicroseconds(timeout));
+  server_->Wait();
+  speech_.live_calls().WaitUntilNone();
+  server_.reset();
+}
+
+void RouteGrpcLogs() {
+  gpr_set_log_function([](gpr_log_func_args* args) {
+    const nlohmann::json fields = {{"message", args->message}};
+    args->severity == GPR_LOG_SEVERITY_ERROR ? LogWarning("grpc", fields)
+                                             : LogDebug("grpc", fields);
+  });
+}
+
+}  // namespace firstbyte

@@ -1,0 +1,54 @@
+// The gRPC server: services, port, readiness and the way down.
+//
+//   Start()  the port is open, health says NOT_SERVING, calls get UNAVAILABLE (reason STARTING)
+//   Serve()  health says SERVING
+//   Drain()  health says NOT_SERVING; running streams finish; the port closes
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "grpcpp/server.h"
+#include "server/rpc/health_service.h"
+#include "server/rpc/speech_service.h"
+#include "server/rpc/unserved.h"
+
+namespace firstbyte {
+
+// Start, Serve and Drain from one thread.
+class RpcServer {
+ public:
+  // `address`: host:port, port 0 takes a free one; or unix:/path. kUnavailable says why the port
+  // cannot be had.
+  static absl::StatusOr<std::unique_ptr<RpcServer>> Start(const std::string& address);
+  ~RpcServer();  // as Drain() without patience
+
+  int port() const { return port_; }
+  // Calls of the speech methods that still exist.
+  int live_calls() { return speech_.live_calls().count(); }
+
+  // `context` and what it points to outlive this object.
+  void Serve(const StreamContext* context);
+
+  // Waits `lame_duck` while calls are still taken (load balancers need it to notice), then refuses
+  // new ones, gives running ones `timeout` to finish, cancels the rest. When it returns no call
+  // exists and nothing of the context is in use.
+  void Drain(absl::Duration lame_duck, absl::Duration timeout);
+
+ private:
+  RpcServer();
+
+  SpeechService speech_;
+  HealthService health_;
+  UnservedMethods unserved_;
+  const StreamContext* context_ = nullptr;
+  std::unique_ptr<grpc::Server> server_;
+  int port_ = 0;
+};
+
+// Sends gRPC's own log lines to ours. Once, before the first server or channel.
+void RouteGrpcLogs();
+
+}  // namespace firstbyte

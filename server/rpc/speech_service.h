@@ -1,0 +1,40 @@
+// SpeechService: one reactor an RPC, all work behind server/stream.
+#pragma once
+
+#include <atomic>
+
+#include "firstbyte/v1/speech.grpc.pb.h"
+#include "server/rpc/live_calls.h"
+#include "server/stream/speech_stream.h"
+
+namespace firstbyte {
+
+namespace internal {
+using RawSpeechService = v1::SpeechService::WithRawCallbackMethod_Synthesize<
+    v1::SpeechService::WithRawCallbackMethod_SynthesizeOnce<
+        v1::SpeechService::WithCallbackMethod_ListVoices<v1::SpeechService::Service>>>;
+}  // namespace internal
+
+// Thread-safe. Synthesize and SynthesizeOnce take byte buffers: see raw_message.h.
+class SpeechService : public internal::RawSpeechService {
+ public:
+  // Until Serve() every call is refused with UNAVAILABLE, reason STARTING. `context` and what it
+  // points to outlive every call: live_calls() tells.
+  void Serve(const StreamContext* context) { context_ = context; }
+
+  LiveCalls& live_calls() { return live_calls_; }
+
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Synthesize(
+      grpc::CallbackServerContext* rpc) override;
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* SynthesizeOnce(
+      grpc::CallbackServerContext* rpc, const grpc::ByteBuffer* request) override;
+  grpc::ServerUnaryReactor* ListVoices(grpc::CallbackServerContext* rpc,
+                                       const v1::ListVoicesRequest* request,
+                                       v1::ListVoicesResponse* response) override;
+
+ private:
+  std::atomic<const StreamContext*> context_ = nullptr;
+  LiveCalls live_calls_;
+};
+
+}  // namespace firstbyte

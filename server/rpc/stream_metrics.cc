@@ -1,0 +1,108 @@
+#include "server/rpc/stream_metrics.h"
+
+#include "absl/time/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "nlohmann/json.hpp"
+#include "server/scheduler/engine.h"
+
+namespace firstbyte {
+namespace {
+
+Method MethodOf(const std::string& name) {
+  return name == MethodName(Method::kSynthesizeOnce) ? Method::kSynthesizeOnce
+                                                     : Method::kSynthesize;
+}
+
+void ObservePhases(const RequestTiming& timing, const RequestMetrics& metrics) {
+  metrics.model_load.Observe(timing.model_load);
+  metrics.queue.Observe(timing.queue);
+  metrics.prefill.Observe(timing.prefill);
+  metrics.generation.Observe(timing.generation);
+  metrics.decode.Observe(timing.decode);
+  metrics.encode.Observe(timing.encode);
+  metrics.duration.Observe(timing.total);
+  metrics.realtime_factor.Observe(timing.realtime_factor);
+}
+
+double Millis(absl::Duration d) { return absl::ToDoubleMilliseconds(d); }
+
+void LogRequest(const RequestRecord& record) {
+  const SpeechSummary& summary = record.end.summary;
+  nlohmann::json line = {{"request_id", record.end.request_id},
+                         {"method", record.method},
+                         {"model", record.model},
+                         {"code", absl::StatusCodeToString(record.end.status.code())},
+                         {"text_characters", summary.text_characters},
+                         {"audio_ms", Millis(summary.audio_duration)},
+                         {"ttfb_ms", Millis(summary.timing.first_byte)},
+                         {"queue_ms", Millis(summary.timing.queue)},
+                         {"total_ms", Millis(summary.timing.total)},
+                         {"rtf", summary.timing.realtime_factor}};
+  if (!record.end.status.ok()) line["reason"] = DetailOf(record.end.status).reason;
+  LogInfo("request", line);
+}
+
+}  // namespace
+
+void StreamMetrics::OnStarted(const std::string& method, const std::string& model) {
+  metrics_.request(MethodOf(method), model).in_flight.Add(1);
+}
+
+void StreamMetrics::OnEnded(const RequestRecord& record) {
+  const Method method = MethodOf(record.method);
+  const RequestMetrics& metrics = metrics_.request(method, record.model);
+  const SpeechSummary& summary = record.end.summary;
+  const absl::StatusCode code = record.end.status.code();
+  const bool spoke = summary.chunks > 0;
+  metrics_.ended(method, record.model, code).Add();
+  if (record.admitted) metrics.in_flight.Add(-1);
+  if (!record.admitted && DetailOf(record.end.status).retry_after) {
+    metrics_.rejected(method, DetailOf(record.end.status).reason).Add();
+  }
+  if (code == absl::StatusCode::kCancelled) metrics_.cancelled(method, spoke).Add();
+  if (spoke) {
+    metrics.ttfb.Observe(summary.timing.first_byte);
+    metrics_.model(record.model).audio_seconds.Add(absl::ToDoubleSeconds(summary.audio_duration));
+  }
+  // Phases of a stream that was cut off would say little about the server.
+  if (code == absl::StatusCode::kOk) ObservePhases(summary.timing, metrics);
+  LogRequest(record);
+}
+
+void StreamMetrics::OnChunk(const std::string& model, absl::Duration lead,
+                            std::optional<absl::Duration> interval) {
+  const ModelMetrics& metrics = metrics_.model(model);
+  metrics.chunk_lead.Observe(lead);
+  if (interval) metrics.chunk_interval.Observe(*interval);
+}
+
+void StreamMetrics::OnUnderrun(const std::string& model, absl::Duration) {
+  metrics_.model(model).underruns.Add();
+}
+
+void StreamMetrics::OnOutboxBytes(int64_t delta) {
+  metrics_.outbox_bytes.Add(static_cast<double>(delta));
+}
+
+void StreamMetrics::OnStep(const ModelInfo& model, Stage stage, int batch,
+                           absl::Duration duration) {
+  const ModelMetrics& metrics = metrics_.model(model.name);
+  auto it = metrics.stages.find(std::string(StageName(stage)));
+  if (it == metrics.stages.end()) return;
+  it->second.step.Observe(duration);
+  it->second.batch_size.Observe(batch);
+  if (stage == Stage::kGenerate) metrics.frames.Add(batch);
+  metrics.last_step_timestamp.Set(absl::ToDoubleSeconds(absl::Now() - absl::UnixEpoch()));
+}
+
+void ReportSlots(Engine& engine, const Metrics& metrics) {
+  for (size_t i = 0; i < engine.models().size(); ++i) {
+    const AdmissionLedger::Usage usage = engine.admission().usage(static_cast<int>(i));
+    const ModelMetrics& model = metrics.model(engine.models()[i]->name);
+    model.slots_used.Set(usage.used);
+    model.slots.Set(usage.total);
+  }
+}
+
+}  // namespace firstbyte

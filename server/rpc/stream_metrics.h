@@ -1,0 +1,38 @@
+// What streams and lanes report, as metrics and one log line a request.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "metrics/metrics.h"
+#include "model/model.h"
+#include "server/stream/stream_observer.h"
+
+namespace firstbyte {
+
+class Engine;
+
+// Thread-safe. `metrics` and `models` outlive it. Logs no text and no audio.
+class StreamMetrics : public StreamObserver {
+ public:
+  explicit StreamMetrics(Metrics* metrics) : metrics_(*metrics) {}
+
+  void OnStarted(const std::string& method, const std::string& model) override;
+  void OnEnded(const RequestRecord& record) override;
+  void OnChunk(const std::string& model, absl::Duration lead,
+               std::optional<absl::Duration> interval) override;
+  void OnUnderrun(const std::string& model, absl::Duration silence) override;
+  void OnOutboxBytes(int64_t delta) override;
+
+  // For LaneOptions::on_step.
+  void OnStep(const ModelInfo& model, Stage stage, int batch, absl::Duration duration);
+
+ private:
+  Metrics& metrics_;
+};
+
+// Sets the gauges of slots from the engine's ledger.
+void ReportSlots(Engine& engine, const Metrics& metrics);
+
+}  // namespace firstbyte
