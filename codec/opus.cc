@@ -53,6 +53,12 @@ int MaxOpusPacketBytes(int bitrate_bps, int frame_ms) {
   return std::clamp(4 * bitrate_bps / 8 * frame_ms / 1000, 128, kMaxPacketBytes);
 }
 
+int OpusPacketSamples(absl::string_view packet) {
+  int samples = opus_packet_get_nb_samples(reinterpret_cast<const unsigned char*>(packet.data()),
+                                           static_cast<opus_int32>(packet.size()), 48000);
+  return std::max(samples, 0);
+}
+
 void OpusStreamEncoder::Destroy::operator()(::OpusEncoder* encoder) const {
   opus_encoder_destroy(encoder);
 }

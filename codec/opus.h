@@ -24,6 +24,9 @@ bool IsOpusRate(int sample_rate_hertz);
 // on onsets), within what the format allows.
 int MaxOpusPacketBytes(int bitrate_bps, int frame_ms);
 
+// How long `packet` plays, in samples at 48 kHz (960 = 20 ms); 0 when it is not Opus.
+int OpusPacketSamples(absl::string_view packet);
+
 // One thread. Same input, same packets, however the input is cut.
 class OpusStreamEncoder {
  public:

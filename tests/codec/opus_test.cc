@@ -82,6 +82,11 @@ TEST(Opus, FinishAddsAFrameOnlyForWhatIsLeft) {
   EXPECT_EQ(Encode(Glide(320)).size(), 2u);
 }
 
+TEST(Opus, PacketsSayHowLongTheyPlay) {
+  EXPECT_EQ(OpusPacketSamples(Encode(Glide(320))[0]), 960);
+  EXPECT_EQ(OpusPacketSamples(""), 0);
+}
+
 TEST(Opus, BitrateIsHonoured) {
   auto bytes = [](int bitrate) {
     size_t sum = 0;

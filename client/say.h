@@ -1,0 +1,33 @@
+// `firstbyte say`: text to speech from a terminal.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace firstbyte {
+
+// Exit codes of `firstbyte`, listed in --help.
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitFailed =
+    1;  // the server refused or failed, or a file could not be written
+inline constexpr int kExitUsage = 2;
+inline constexpr int kExitInterrupted = 130;
+
+struct SayOptions {
+  std::string target;
+  std::string text;  // "-": standard input, spoken as it arrives
+  std::string out;   // .wav, .opus, "-" or empty (play)
+  bool play = false;
+  std::string encoding;  // pcm16, wav, opus; empty: what `out` needs
+  std::string voice, model, language;
+  std::optional<double> speaking_rate;
+  std::optional<uint64_t> seed;
+  int bitrate_bps = 0;
+};
+
+// Speaks; returns the exit code. Messages go to stderr, one line each. Blocks SIGINT and SIGTERM
+// while it runs: the first cancels the call and leaves a valid file.
+int Say(const SayOptions& options);
+
+}  // namespace firstbyte
