@@ -1,0 +1,89 @@
+#include "client/loadgen/slo.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
+namespace firstbyte {
+namespace {
+
+const Samples* SamplesNamed(absl::string_view name, const Tally& tally) {
+  if (name == "ttfb") return &tally.ttfb;
+  if (name == "ttfa") return &tally.ttfa;
+  if (name == "rtf") return &tally.stream_rtf;
+  if (name == "gap") return &tally.chunk_gap;
+  if (name == "lateness") return &tally.lateness;
+  return nullptr;
+}
+
+std::optional<double> PercentileNamed(absl::string_view name) {
+  if (name == "p50") return 0.5;
+  if (name == "p90") return 0.9;
+  if (name == "p95") return 0.95;
+  if (name == "p99") return 0.99;
+  return std::nullopt;
+}
+
+bool Known(absl::string_view name) {
+  if (name == "underruns" || name == "errors") return true;
+  std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(name, '_');
+  return SamplesNamed(parts.first, Tally{}) != nullptr &&
+         (parts.second == "max" || PercentileNamed(parts.second));
+}
+
+// nullopt: too few samples to say.
+std::optional<double> Value(absl::string_view name, const Tally& tally) {
+  if (name == "underruns") return tally.underruns;
+  if (name == "errors") return tally.failed();
+  std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(name, '_');
+  const Samples& samples = *SamplesNamed(parts.first, tally);
+  if (parts.second != "max") return samples.Percentile(*PercentileNamed(parts.second));
+  return samples.size() > 0 ? std::optional<double>(samples.max()) : std::nullopt;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<SloBound>> ParseSlo(absl::string_view text) {
+  std::vector<SloBound> bounds;
+  for (absl::string_view part : absl::StrSplit(text, ',', absl::SkipEmpty())) {
+    std::vector<absl::string_view> sides = absl::StrSplit(part, '=');
+    SloBound bound;
+    if (sides.size() != 2 || !absl::SimpleAtod(sides[1], &bound.limit)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--slo: '", part, "' is not name=number, such as ttfb_p95=0.015"));
+    }
+    if (!Known(sides[0])) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--slo: '", sides[0],
+                       "' is not underruns, errors, or one of ttfb, ttfa, rtf, gap, lateness with "
+                       "_p50, _p90, _p95, _p99 or _max"));
+    }
+    bound.name = std::string(sides[0]);
+    bounds.push_back(bound);
+  }
+  if (bounds.empty()) return absl::InvalidArgumentError("--slo names no bound");
+  return bounds;
+}
+
+std::vector<std::string> BrokenBounds(const std::vector<SloBound>& bounds, const Tally& tally) {
+  std::vector<SloBound> all = bounds;
+  if (std::none_of(all.begin(), all.end(), [](const auto& b) { return b.name == "errors"; })) {
+    all.push_back({"errors", 0});
+  }
+  std::vector<std::string> broken;
+  for (const SloBound& bound : all) {
+    std::optional<double> value = Value(bound.name, tally);
+    if (!value) {
+      broken.push_back(absl::StrCat(bound.name, ": too few samples to say; run longer"));
+    } else if (*value > bound.limit) {
+      broken.push_back(absl::StrCat(bound.name, " is ", *value, ", over ", bound.limit));
+    }
+  }
+  return broken;
+}
+
+}  // namespace firstbyte

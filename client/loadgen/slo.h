@@ -1,0 +1,26 @@
+// Bounds that a run must keep: --slo ttfb_p95=0.015,underruns=0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "client/loadgen/tally.h"
+
+namespace firstbyte {
+
+struct SloBound {
+  std::string name;  // ttfb_p95, underruns, ...
+  double limit = 0;  // kept when value <= limit; seconds for durations
+};
+
+// Known names: {ttfb,ttfa,rtf,gap,lateness}_{p50,p90,p95,p99,max}, underruns, errors.
+// kInvalidArgument says which part is wrong.
+absl::StatusOr<std::vector<SloBound>> ParseSlo(absl::string_view text);
+
+// One line for each bound that `tally` breaks, or for which it has too few samples. Errors count
+// as broken even where no bound names them: refused calls flatter every other number.
+std::vector<std::string> BrokenBounds(const std::vector<SloBound>& bounds, const Tally& tally);
+
+}  // namespace firstbyte

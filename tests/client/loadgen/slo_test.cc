@@ -1,0 +1,50 @@
+#include "client/loadgen/slo.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace firstbyte {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+Tally Fast(int calls) {
+  Tally tally;
+  tally.calls = tally.succeeded = calls;
+  for (int i = 0; i < calls; ++i) tally.ttfb.Add(0.010);
+  return tally;
+}
+
+TEST(Slo, ABoundIsKeptUpToItsLimit) {
+  auto bounds = ParseSlo("ttfb_p95=0.010,underruns=0");
+  ASSERT_TRUE(bounds.ok()) << bounds.status();
+  EXPECT_THAT(BrokenBounds(*bounds, Fast(200)), IsEmpty());
+  Tally late = Fast(200);
+  for (int i = 0; i < 20; ++i) late.ttfb.Add(0.5);
+  late.underruns = 3;
+  EXPECT_THAT(BrokenBounds(*bounds, late),
+              ElementsAre("ttfb_p95 is 0.5, over 0.01", "underruns is 3, over 0"));
+}
+
+TEST(Slo, TooFewSamplesDoNotPass) {
+  EXPECT_THAT(BrokenBounds(*ParseSlo("ttfb_p95=1"), Fast(199)),
+              ElementsAre("ttfb_p95: too few samples to say; run longer"));
+}
+
+TEST(Slo, ErrorsBreakItUnlessAllowed) {
+  Tally tally = Fast(200);
+  tally.calls = 205;
+  EXPECT_THAT(BrokenBounds(*ParseSlo("ttfb_p50=1"), tally), ElementsAre("errors is 5, over 0"));
+  EXPECT_THAT(BrokenBounds(*ParseSlo("ttfb_p50=1,errors=5"), tally), IsEmpty());
+}
+
+TEST(Slo, WhatIsNotUnderstoodIsAnError) {
+  for (const char* bad :
+       {"", "ttfb_p95", "ttfb_p95=x", "ttfb_p42=1", "speed_p95=1", "ttfb=1", "underruns=0=1"}) {
+    EXPECT_FALSE(ParseSlo(bad).ok()) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace firstbyte
