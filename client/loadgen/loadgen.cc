@@ -53,6 +53,8 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_option("--duration", flags.duration, "Seconds to measure")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  app.add_option("--calls", flags.load.max_calls, "Or end once this many calls were measured")
+      ->check(CLI::PositiveNumber);
   app.add_option("--warmup", flags.warmup, "Seconds before that; starts are spread over it")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

@@ -124,6 +124,7 @@ class Runner {
     if (record.start >= measure_from_) {
       tally_.Add(record, finished.lateness, options_.jitter_buffer);
       last_end_ = std::max(last_end_, record.end);
+      if (tally_.calls == options_.max_calls) stop_at_ = std::min(stop_at_, record.end);
     }
     due_.push({NextStart(record), finished.listener});
   }

@@ -25,6 +25,7 @@ struct LoadOptions {
   // the server lets it. A slow server so throttles its own load.
   int concurrency = 0;
   absl::Duration duration = absl::Seconds(30);  // measured, after the warm-up
+  int64_t max_calls = 0;  // ends the run early once so many were measured; 0: no such limit
   absl::Duration warmup = absl::Seconds(5);     // starts are spread over it
   absl::Duration jitter_buffer = absl::Milliseconds(20);
   absl::Duration call_timeout = absl::Seconds(60);

@@ -49,6 +49,12 @@ TEST_F(LoadgenTest, AClosedLoopIsNotHeldToRealTime) {
   EXPECT_EQ(server_.service().last_config().audio().encoding(), v1::AUDIO_ENCODING_OPUS);
 }
 
+TEST_F(LoadgenTest, EndsAfterTheNumberOfCallsAskedFor) {
+  CommandResult result = Run(
+      {"--concurrency", "1", "--duration", "100", "--warmup", "0", "--calls", "25", "--json", "-"});
+  EXPECT_EQ(nlohmann::json::parse(result.out)["calls"], 25);
+}
+
 TEST_F(LoadgenTest, RefusedCallsBreakAnySlo) {
   CommandResult result = Run({"--listeners", "1", "--duration", "0.3", "--warmup", "0", "--voice",
                               "full", "--slo", "underruns=0"});
