@@ -50,11 +50,11 @@ def speak_corpus(dump):
         temporary.rename(target)
 
 
-def load(name, crop_pause=True):
-    """The utterances of NAME.bin, with features; kept in NAME.pkl."""
+def load(name):
+    """The utterances of NAME.bin, with features; kept in NAME.pkl. Held-out ones are left whole."""
     cached = CACHE / f"{name}.pkl"
     if not cached.exists():
-        utterances = read_utterances(CACHE / f"{name}.bin", PHONE_IDS, crop_pause)
+        utterances = read_utterances(CACHE / f"{name}.bin", PHONE_IDS, name != "heldout")
         temporary = cached.with_suffix(".tmp")
         temporary.write_bytes(pickle.dumps(utterances, protocol=5))
         temporary.rename(cached)
@@ -92,7 +92,7 @@ def duration_examples(model, utterances):
 
 def train_durations(model, minutes):
     data = duration_examples(model, load_training())
-    held = duration_examples(model, load("heldout", crop_pause=False))
+    held = duration_examples(model, load("heldout"))
     generator = torch.Generator().manual_seed(5)
 
     def batches():
