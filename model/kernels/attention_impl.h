@@ -10,12 +10,19 @@ namespace {
 constexpr int kHalf = kHeadDim / 2;
 constexpr int kMaxWindow = 128;
 
-void RopeTable(const int32_t* positions, const float* inverse_frequencies, int m, float* cosines,
+void RopeTable(const int32_t* positions, const double* frequencies, int m, float* cosines,
                float* sines) {
+  const double turn = 6.283185307179586, magic = 6755399441055744.0;
   for (int r = 0; r < m; ++r) {
-    F position = Set(static_cast<float>(positions[r]));
+    float angles[kHalf];
+    for (int i = 0; i < kHalf; ++i) {
+      // Whole turns go in double: in float, a long clause would lose the angle's last digits.
+      double angle = positions[r] * frequencies[i];
+      double turns = (angle / turn + magic) - magic;
+      angles[i] = static_cast<float>(angle - turns * turn);
+    }
     for (int i = 0; i < kHalf; i += kLanes) {
-      SinCosResult t = SinCos(position * Load(inverse_frequencies + i));
+      SinCosResult t = SinCos(Load(angles + i));
       Store(cosines + r * kHalf + i, t.cos);
       Store(sines + r * kHalf + i, t.sin);
     }

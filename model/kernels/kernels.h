@@ -76,8 +76,8 @@ struct KernelTable {
   // y[i] += x[i]
   void (*add)(const float* x, int64_t count, float* y);
 
-  // cosines, sines [m, 32] of position * inverse_frequency[i]
-  void (*rope_table)(const int32_t* positions, const float* inverse_frequencies, int m,
+  // cosines, sines [m, 32] of position * frequencies[i] (radians a step; the product in double)
+  void (*rope_table)(const int32_t* positions, const double* frequencies, int m,
                      float* cosines, float* sines);
   void (*attention)(const AttentionStep& step);
 

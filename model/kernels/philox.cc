@@ -15,7 +15,7 @@ PhiloxCounter Philox4x32(PhiloxCounter c, PhiloxKey key) {
 
 void UniformNoise(uint64_t seed, int64_t first, int count, NoisePurpose purpose, float* out) {
   const PhiloxKey key = {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)};
-  constexpr double kScale = 2 * 1.7320508075688772 / 4294967296.0;
+  const float scale = 0x1p-24f, root3 = 1.7320508075688772f;
   PhiloxCounter words{};
   int64_t block = -1;
   for (int i = 0; i < count; ++i) {
@@ -26,7 +26,9 @@ void UniformNoise(uint64_t seed, int64_t first, int count, NoisePurpose purpose,
                           static_cast<uint32_t>(purpose), 0},
                          key);
     }
-    out[i] = static_cast<float>(words[sample % 4] * kScale - 1.7320508075688772);
+    // 24 bits: exact in float, so the value does not depend on how the product is rounded.
+    const float unit = static_cast<float>(words[sample % 4] >> 8) * scale;
+    out[i] = (2.0f * unit - 1.0f) * root3;
   }
 }
 

@@ -13,7 +13,7 @@ constexpr int kRing = kHeads * kHeadDim * kWindow;
 class AttentionTest : public KernelTest {
  protected:
   AttentionTest() {
-    for (int i = 0; i < 32; ++i) frequencies_[i] = std::pow(1000.0f, -i / 32.0f);
+    for (int i = 0; i < 32; ++i) frequencies_[i] = std::pow(1000.0, -i / 32.0);
   }
 
   // One step of the streams whose rings are given; qkv [rows, 3 * width].
@@ -33,7 +33,7 @@ class AttentionTest : public KernelTest {
       std::vector<double> x(kHeadDim);
       const float* raw = &frames[frame][part * kWidth + h * kHeadDim];
       for (int i = 0; i < 32; ++i) {
-        double angle = double{frequencies_[i]} * frame, c = std::cos(angle), s = std::sin(angle);
+        double angle = frequencies_[i] * frame, c = std::cos(angle), s = std::sin(angle);
         x[i] = raw[i] * c - raw[i + 32] * s;
         x[i + 32] = raw[i + 32] * c + raw[i] * s;
       }
@@ -55,7 +55,7 @@ class AttentionTest : public KernelTest {
     return out;
   }
 
-  float frequencies_[32];
+  double frequencies_[32];
 };
 
 TEST_P(AttentionTest, SeesTheLastWindowOfFrames) {

@@ -1,0 +1,96 @@
+// The layers that model families are written in: weights plus a kernel table, nothing else.
+//
+// Immutable after loading, so thread-safe on distinct outputs; no method allocates. Buffers are
+// row-major float32 and belong to the caller; m is a number of rows. A layer's kernels are behind
+// one table, so that a device is a table and the families stay as they are.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/types/span.h"
+#include "model/kernels/kernels.h"
+#include "model/nn/tensor.h"
+
+namespace firstbyte::nn {
+
+using kernels::Epilogue;
+using kernels::KernelTable;
+
+// y = epilogue(x W' + b)
+class Linear {
+ public:
+  Linear() = default;
+  // weight [n, k]; bias [n] or empty.
+  Linear(const KernelTable& kernels, absl::Span<const float> weight, absl::Span<const float> bias,
+         int n, int k);
+
+  // x [m, k], y [m, n], rows contiguous.
+  void Forward(const float* x, int m, float* y, Epilogue epilogue = Epilogue::kNone) const {
+    kernels_->linear(packed_, x, packed_.k, m, y, packed_.n, epilogue);
+  }
+  int inputs() const { return packed_.k; }
+  int outputs() const { return packed_.n; }
+
+ private:
+  const KernelTable* kernels_ = nullptr;
+  Tensor panels_, bias_;
+  kernels::PackedWeights packed_;
+};
+
+class RmsNorm {
+ public:
+  RmsNorm() = default;
+  RmsNorm(const KernelTable& kernels, absl::Span<const float> gain, float epsilon);
+
+  // x, y [m, size]
+  void Forward(const float* x, int m, float* y) const {
+    kernels_->rms_norm(x, gain_.data(), epsilon_, m, static_cast<int>(gain_.size()), y);
+  }
+
+ private:
+  const KernelTable* kernels_ = nullptr;
+  Tensor gain_;
+  float epsilon_ = 0;
+};
+
+class Embedding {
+ public:
+  Embedding() = default;
+  Embedding(absl::Span<const float> table, int rows, int size);  // table [rows, size]
+
+  int rows() const { return rows_; }
+  int size() const { return size_; }
+  // Copies row `index` to out[0..size). 0 <= index < rows().
+  void Copy(int index, float* out) const;
+
+ private:
+  Tensor table_;
+  int rows_ = 0, size_ = 0;
+};
+
+// A stretch of rows that belong to one stream, with what the convolution remembers of the stream.
+struct ConvSegment {
+  float* tail;  // [taps - 1, channels]: the stream's last inputs, zeros at its start; updated
+  int rows;
+};
+
+// Causal convolution over time, continued across calls: a stream cut anywhere gives the same rows.
+class CausalConv {
+ public:
+  CausalConv() = default;
+  // weight [n, channels, taps] as PyTorch stores it; bias [n].
+  CausalConv(const KernelTable& kernels, absl::Span<const float> weight,
+             absl::Span<const float> bias, int n, int channels, int taps);
+
+  int64_t tail_floats() const { return static_cast<int64_t>(taps_ - 1) * channels_; }
+  int64_t scratch_floats(int rows) const { return static_cast<int64_t>(rows) * taps_ * channels_; }
+  // x [m, channels]: the segments one after another, m the sum of their rows -> y [m, n].
+  void Forward(const float* x, absl::Span<const ConvSegment> segments, float* scratch, float* y,
+               Epilogue epilogue = Epilogue::kNone) const;
+
+ private:
+  Linear linear_;  // over gathered taps: [n, taps * channels]
+  int channels_ = 0, taps_ = 1;
+};
+
+}  // namespace firstbyte::nn

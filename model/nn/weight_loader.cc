@@ -1,0 +1,69 @@
+#include "model/nn/weight_loader.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "base/error.h"
+
+namespace firstbyte::nn {
+
+std::vector<float> WeightLoader::Read(const std::string& tensor,
+                                      const std::vector<int64_t>& shape) {
+  if (!status_.ok()) return {};
+  absl::StatusOr<std::vector<float>> values = file_.Floats(tensor, shape);
+  if (!values.ok()) {
+    status_ = values.status();
+    return {};
+  }
+  if (!std::all_of(values->begin(), values->end(), [](float v) { return std::isfinite(v); })) {
+    status_ = Error(absl::StatusCode::kInvalidArgument, "BAD_WEIGHTS",
+                    absl::StrCat("tensor \"", tensor, "\" holds values that are not finite"));
+    return {};
+  }
+  return *std::move(values);
+}
+
+Linear WeightLoader::LoadLinear(const std::string& name, int n, int k, Bias bias) {
+  std::vector<float> weight = Read(name + ".weight", {n, k}), offsets;
+  if (bias == Bias::kYes) offsets = Read(name + ".bias", {n});
+  return status_.ok() ? Linear(kernels_, weight, offsets, n, k) : Linear();
+}
+
+Linear WeightLoader::LoadStacked(const std::vector<std::string>& names, int n, int k) {
+  std::vector<float> stacked;
+  for (const std::string& name : names) {
+    std::vector<float> weight = Read(name + ".weight", {n, k});
+    stacked.insert(stacked.end(), weight.begin(), weight.end());
+  }
+  if (!status_.ok()) return {};
+  return Linear(kernels_, stacked, {}, n * static_cast<int>(names.size()), k);
+}
+
+Linear WeightLoader::LoadPointwise(const std::string& name, int n, int channels) {
+  std::vector<float> weight = Read(name + ".weight", {n, channels, 1});
+  std::vector<float> bias = Read(name + ".bias", {n});
+  return status_.ok() ? Linear(kernels_, weight, bias, n, channels) : Linear();
+}
+
+CausalConv WeightLoader::LoadConv(const std::string& name, int n, int channels, int taps) {
+  std::vector<float> weight = Read(name + ".weight", {n, channels, taps});
+  std::vector<float> bias = Read(name + ".bias", {n});
+  return status_.ok() ? CausalConv(kernels_, weight, bias, n, channels, taps) : CausalConv();
+}
+
+RmsNorm WeightLoader::LoadRmsNorm(const std::string& name, int size, float epsilon) {
+  std::vector<float> gain = Read(name + ".weight", {size});
+  return status_.ok() ? RmsNorm(kernels_, gain, epsilon) : RmsNorm();
+}
+
+Embedding WeightLoader::LoadEmbedding(const std::string& name, int rows, int size) {
+  std::vector<float> table = Read(name + ".weight", {rows, size});
+  return status_.ok() ? Embedding(table, rows, size) : Embedding();
+}
+
+std::vector<float> WeightLoader::LoadVector(const std::string& tensor, int size) {
+  return Read(tensor, {size});
+}
+
+}  // namespace firstbyte::nn

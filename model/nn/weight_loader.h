@@ -1,0 +1,46 @@
+// Reads layers out of a weights file by name.
+//
+// The first problem (a missing tensor, a wrong shape, a value that is not finite) is kept, later
+// calls then return empty layers, and status() is checked once at the end. Not thread-safe.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "model/io/safetensors.h"
+#include "model/nn/layers.h"
+
+namespace firstbyte::nn {
+
+enum class Bias { kNo, kYes };
+
+class WeightLoader {
+ public:
+  // Both must outlive the loader; `kernels` also the layers.
+  WeightLoader(const SafeTensors& file, const KernelTable& kernels)
+      : file_(file), kernels_(kernels) {}
+
+  // `<name>.weight` [n, k] and `<name>.bias` [n].
+  Linear LoadLinear(const std::string& name, int n, int k, Bias bias);
+  // Several bias-free layers on the same input as one: weights [n, k] each, stacked in order.
+  Linear LoadStacked(const std::vector<std::string>& names, int n, int k);
+  // `<name>.weight` [n, channels, 1]: a convolution that sees one position.
+  Linear LoadPointwise(const std::string& name, int n, int channels);
+  CausalConv LoadConv(const std::string& name, int n, int channels, int taps);
+  RmsNorm LoadRmsNorm(const std::string& name, int size, float epsilon);
+  Embedding LoadEmbedding(const std::string& name, int rows, int size);
+  std::vector<float> LoadVector(const std::string& tensor, int size);
+
+  const absl::Status& status() const { return status_; }
+
+ private:
+  // Empty when anything was wrong, now or before.
+  std::vector<float> Read(const std::string& tensor, const std::vector<int64_t>& shape);
+
+  const SafeTensors& file_;
+  const KernelTable& kernels_;
+  absl::Status status_;
+};
+
+}  // namespace firstbyte::nn

@@ -1,0 +1,195 @@
+#include "model/speech/aligned_mel/config.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "base/error.h"
+#include "nlohmann/json.hpp"
+
+namespace firstbyte::aligned_mel {
+namespace {
+
+using Json = nlohmann::json;
+
+absl::Status Bad(absl::string_view what) {
+  return Error(absl::StatusCode::kInvalidArgument, "BAD_CONFIG",
+               absl::StrCat("config.json: ", what));
+}
+
+// Reads keys of one object; the first problem is kept and later reads return a default.
+class Reader {
+ public:
+  Reader(const Json* object, std::string prefix, absl::Status* status)
+      : object_(object), prefix_(std::move(prefix)), status_(status) {}
+
+  int Int(const char* key, int low, int high) {
+    const Json* value = Find(key);
+    if (value != nullptr && value->is_number_integer()) {
+      auto number = value->get<int64_t>();
+      if (number >= low && number <= high) return static_cast<int>(number);
+    }
+    Fail(key, absl::StrCat("must be an integer from ", low, " to ", high));
+    return low;
+  }
+  void Exactly(const char* key, int number) { Int(key, number, number); }
+
+  double Number(const char* key, double low, double high) {
+    const Json* value = Find(key);
+    if (value != nullptr && value->is_number()) {
+      auto number = value->get<double>();
+      if (number >= low && number <= high) return number;
+    }
+    Fail(key, absl::StrCat("must be a number from ", low, " to ", high));
+    return low;
+  }
+
+  std::string String(const char* key) {
+    const Json* value = Find(key);
+    if (value != nullptr && value->is_string()) return value->get<std::string>();
+    Fail(key, "must be a string");
+    return "";
+  }
+
+  std::vector<std::string> Strings(const char* key) {
+    const Json* value = Find(key);
+    std::vector<std::string> strings;
+    bool good = value != nullptr && value->is_array() && !value->empty() && value->size() <= 1000;
+    for (size_t i = 0; good && i < value->size(); ++i) {
+      good = (*value)[i].is_string();
+      if (good) strings.push_back((*value)[i].get<std::string>());
+    }
+    if (!good) Fail(key, "must be a list of strings");
+    return strings;
+  }
+
+  std::vector<int> Ints(const char* key, size_t count, int low, int high) {
+    const Json* value = Find(key);
+    std::vector<int> numbers(count, low);
+    bool good = value != nullptr && value->is_array() && value->size() == count;
+    for (size_t i = 0; good && i < count; ++i) {
+      good = (*value)[i].is_number_integer() && (*value)[i] >= low && (*value)[i] <= high;
+      if (good) numbers[i] = (*value)[i].get<int>();
+    }
+    if (!good) Fail(key, absl::StrCat("must be ", count, " integers from ", low, " to ", high));
+    return numbers;
+  }
+
+  std::vector<Reader> Objects(const char* key) {
+    const Json* value = Find(key);
+    std::vector<Reader> objects;
+    if (value != nullptr && value->is_array() && value->size() <= 100) {
+      for (const Json& item : *value) {
+        objects.emplace_back(&item, absl::StrCat(prefix_, key, "[]."), status_);
+      }
+    }
+    if (objects.empty()) Fail(key, "must be a list of objects");
+    return objects;
+  }
+
+  Reader Object(const char* key) {
+    return Reader(Find(key), absl::StrCat(prefix_, key, "."), status_);
+  }
+
+  void Fail(const char* key, absl::string_view what) {
+    if (status_->ok()) *status_ = Bad(absl::StrCat(prefix_, key, " ", what));
+  }
+
+ private:
+  const Json* Find(const char* key) const {
+    if (object_ == nullptr || !object_->is_object()) return nullptr;
+    auto found = object_->find(key);
+    return found == object_->end() ? nullptr : &*found;
+  }
+
+  const Json* object_;
+  std::string prefix_;
+  absl::Status* status_;
+};
+
+AcousticConfig ReadAcoustic(Reader r) {
+  AcousticConfig c;
+  c.hidden_size = r.Int("hidden_size", 1, 4096);
+  c.num_hidden_layers = r.Int("num_hidden_layers", 1, 64);
+  c.num_attention_heads = r.Int("num_attention_heads", 1, 64);
+  r.Exactly("head_dim", 64);
+  c.intermediate_size = r.Int("intermediate_size", 1, 16384);
+  c.rms_norm_eps = r.Number("rms_norm_eps", 1e-12, 1e-2);
+  c.rope_theta = r.Number("rope_theta", 1, 1e9);
+  c.sliding_window = r.Int("sliding_window", 16, 128);
+  if (c.sliding_window % 16 != 0) r.Fail("sliding_window", "must be a multiple of 16");
+  c.phones_ahead = r.Int("phones_ahead", 1, 16);
+  c.phone_embedding_size = r.Int("phone_embedding_size", 1, 1024);
+  r.Exactly("num_condition_numbers", 5);
+  c.feedback_size = r.Int("feedback_size", 1, 4096);
+  std::vector<int> sizes = r.Ints("condition_sizes", 2, 1, 4096);
+  c.first_condition_size = sizes[0];
+  c.second_condition_size = sizes[1];
+  return c;
+}
+
+DurationConfig ReadDuration(Reader r) {
+  DurationConfig c;
+  c.phone_embedding_size = r.Int("phone_embedding_size", 1, 1024);
+  c.phones_before = r.Int("phones_before", 0, 16);
+  c.phones_after = r.Int("phones_after", 0, 16);
+  c.flags_before = r.Int("flags_before", 0, 16);
+  c.flags_after = r.Int("flags_after", 0, 16);
+  c.hidden_size = r.Int("hidden_size", 1, 4096);
+  c.scale_mel_frames = r.Number("scale_mel_frames", 0.1, 100);
+  return c;
+}
+
+VocoderConfig ReadVocoder(Reader r) {
+  VocoderConfig c;
+  c.hidden_size = r.Int("hidden_size", 1, 4096);
+  c.num_layers = r.Int("num_layers", 1, 32);
+  c.kernel_size = r.Int("kernel_size", 2, 9);
+  r.Exactly("look_ahead_mel_frames", 1);
+  r.Exactly("subframe_samples", 80);
+  r.Exactly("fft_size", 512);
+  c.harmonic_cepstra = r.Int("harmonic_cepstra", 1, 64);
+  c.noise_cepstra = r.Int("noise_cepstra", 1, 64);
+  c.warp = r.Number("warp", 0, 0.9);
+  c.output_scale = r.Number("output_scale", 1, 1e6);
+  r.Number("harmonic_band", 0.48, 0.48);
+  r.Number("pulse_epsilon", 3e-5, 3e-5);
+  r.Exactly("noise_purpose", 1);
+  return c;
+}
+
+void ReadPhones(Reader r, Config* config) {
+  config->phones = r.Strings("phones");
+  const std::string pause = r.String("pause_phone");
+  auto found = std::find(config->phones.begin(), config->phones.end(), pause);
+  if (found == config->phones.end()) r.Fail("pause_phone", "must be in phones");
+  config->pause_phone = static_cast<int>(found - config->phones.begin());
+  config->first_pause_mel_frames = r.Int("first_pause_mel_frames", 1, 100);
+}
+
+}  // namespace
+
+absl::StatusOr<Config> ParseConfig(absl::string_view text) {
+  Json json = Json::parse(text.begin(), text.end(), nullptr, false);
+  if (!json.is_object()) return Bad("is not a JSON object");
+  absl::Status status;
+  Reader root(&json, "", &status);
+  Config config;
+  config.name = root.String("name");
+  for (Reader& voice : root.Objects("voices")) {
+    config.voices.push_back({voice.String("name"), voice.Strings("language_codes")});
+  }
+  root.Exactly("sample_rate", kSampleRate);
+  root.Exactly("mel_frame_samples", kFrameSamples / kStack);
+  root.Exactly("mel_frames_per_frame", kStack);
+  root.Exactly("num_mels", kMels);
+  root.Exactly("num_features", kFeatures);
+  root.Exactly("num_flags", kFlags);
+  ReadPhones(root, &config);
+  config.acoustic = ReadAcoustic(root.Object("acoustic"));
+  config.duration = ReadDuration(root.Object("duration"));
+  config.vocoder = ReadVocoder(root.Object("vocoder"));
+  if (!status.ok()) return status;
+  return config;
+}
+
+}  // namespace firstbyte::aligned_mel

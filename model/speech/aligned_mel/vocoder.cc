@@ -1,0 +1,135 @@
+#include "model/speech/aligned_mel/vocoder.h"
+
+#include <algorithm>
+#include <string>
+
+namespace firstbyte::aligned_mel {
+namespace {
+
+// Network rows that a decode makes: one for each mel frame that has its successor.
+int RowsOf(const DecodeRow& row) {
+  const int arriving = row.count * kStack + (row.state->holding ? 1 : 0);
+  return std::max(0, row.flush ? arriving : arriving - 1);
+}
+
+}  // namespace
+
+Vocoder::Vocoder(const VocoderConfig& config, PitchScale pitch, const nn::KernelTable& kernels,
+                 nn::WeightLoader* weights)
+    : kernels_(&kernels), config_(config), pitch_(pitch), source_filter_(config, kernels) {
+  const int hidden = config.hidden_size, taps = config.kernel_size;
+  in_conv_ = weights->LoadConv("vocoder.in_conv", hidden, kFeatures, taps);
+  for (int i = 0; i < config.num_layers; ++i) {
+    const std::string p = "vocoder.layers." + std::to_string(i) + ".";
+    layers_.push_back({weights->LoadConv(p + "conv", 2 * hidden, hidden, taps),
+                       weights->LoadPointwise(p + "proj", hidden, hidden)});
+  }
+  out_ = weights->LoadPointwise("vocoder.out_proj",
+                                2 * (config.harmonic_cepstra + config.noise_cepstra), hidden);
+}
+
+Vocoder::Buffers::Buffers(const Vocoder& v)
+    : input({kMaxRows, kFeatures}),
+      gathered({kMaxRows, static_cast<int64_t>(v.config_.kernel_size) *
+                              std::max(v.config_.hidden_size, kFeatures)}),
+      hidden({kMaxRows, v.config_.hidden_size}),
+      gates({kMaxRows, 2 * v.config_.hidden_size}),
+      gated({kMaxRows, v.config_.hidden_size}),
+      cepstra({kMaxRows, v.out_.outputs()}),
+      excitation(kMaxRows),
+      rows(kMaxRows) {
+  segments.reserve(kMaxRows);
+}
+
+VocoderState Vocoder::NewState(uint64_t seed) const {
+  VocoderState state;
+  state.seed = seed;
+  state.tails.resize(in_conv_.tail_floats() +
+                     (layers_.empty() ? 0 : layers_.size() * layers_[0].conv.tail_floats()));
+  return state;
+}
+
+void Vocoder::Decode(absl::Span<const DecodeRow> rows, Buffers* buffers) const {
+  while (!rows.empty()) {
+    size_t group = 0;
+    int count = 0;
+    while (group < rows.size() && count + RowsOf(rows[group]) <= kMaxRows) {
+      count += RowsOf(rows[group++]);
+    }
+    DecodeGroup(rows.subspan(0, group), buffers);
+    rows.remove_prefix(group);
+  }
+}
+
+void Vocoder::DecodeGroup(absl::Span<const DecodeRow> rows, Buffers* b) const {
+  b->segments.clear();
+  int count = 0;
+  for (const DecodeRow& row : rows) {
+    const int staged = Stage(row, count, b);
+    b->segments.push_back({nullptr, staged});
+    count += staged;
+  }
+  if (count > 0) {
+    RunNetwork(rows, count, b);
+    source_filter_.Filter(absl::MakeConstSpan(b->rows).subspan(0, count), b->excitation.data(),
+                          &b->filter);
+  }
+  for (const DecodeRow& row : rows) {
+    if (row.flush) source_filter_.Flush(&row.state->source, row.output);
+  }
+}
+
+// Puts network input and excitation of a stream's mel frames at buffer rows `at`...; returns how
+// many rows. A mel frame becomes speech when its successor arrives, which is the network's input.
+int Vocoder::Stage(const DecodeRow& row, int at, Buffers* b) const {
+  VocoderState& state = *row.state;
+  const int first = at;
+  for (int frame = 0; frame < row.count; ++frame) {
+    for (int mel = 0; mel < kStack; ++mel) {
+      const float* features = row.frames[frame] + mel * kFeatures;
+      float arriving[kFeatures];
+      std::copy_n(features, kFeatures, arriving);
+      arriving[kVoicing] = features[kVoicing] > 0.5f ? 1.0f : 0.0f;
+      if (state.holding) StageHeld(arriving, row, at++, b);
+      std::copy_n(arriving, kFeatures, state.held);
+      state.holding = true;
+    }
+  }
+  if (row.flush && state.holding) {
+    StageHeld(state.held, row, at++, b);  // nothing follows the last one: it reads itself
+    state.holding = false;
+  }
+  return at - first;
+}
+
+void Vocoder::StageHeld(const float* input, const DecodeRow& row, int at, Buffers* b) const {
+  VocoderState& state = *row.state;
+  std::copy_n(input, kFeatures, b->input.data() + at * kFeatures);
+  const float log_f0 = state.held[kLogF0] * pitch_.std + pitch_.mean;
+  source_filter_.Excite(state.seed, log_f0, state.held[kVoicing] > 0.5f, &state.source,
+                        &b->excitation[at]);
+  b->rows[at] = {&state.source, b->cepstra.data() + static_cast<int64_t>(at) * out_.outputs(),
+                 row.output};
+}
+
+void Vocoder::RunNetwork(absl::Span<const DecodeRow> rows, int count, Buffers* b) const {
+  Convolve(in_conv_, rows, 0, b->input.data(), b->hidden.data(), nn::Epilogue::kSilu, b);
+  int64_t tail = in_conv_.tail_floats();
+  for (const Layer& layer : layers_) {
+    Convolve(layer.conv, rows, tail, b->hidden.data(), b->gates.data(), nn::Epilogue::kNone, b);
+    kernels_->tanh_gate(b->gates.data(), count, config_.hidden_size, b->gated.data());
+    layer.proj.Forward(b->gated.data(), count, b->hidden.data(), nn::Epilogue::kAdd);
+    tail += layer.conv.tail_floats();
+  }
+  out_.Forward(b->hidden.data(), count, b->cepstra.data());
+}
+
+void Vocoder::Convolve(const nn::CausalConv& conv, absl::Span<const DecodeRow> rows, int64_t tail,
+                       const float* x, float* y, nn::Epilogue epilogue, Buffers* b) const {
+  for (size_t i = 0; i < rows.size(); ++i) {
+    b->segments[i].tail = rows[i].state->tails.data() + tail;
+  }
+  conv.Forward(x, b->segments, b->gathered.data(), y, epilogue);
+}
+
+}  // namespace firstbyte::aligned_mel
