@@ -1,0 +1,25 @@
+// Opens a model folder: config.json says which family it belongs to.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "model/model.h"
+
+namespace firstbyte {
+
+struct ModelOptions {
+  int lanes = 1;      // copies that share the weights, each for a lane of its own
+  int slots = 0;      // sessions open at once in each; 0: the family's default
+  int max_batch = 0;  // sessions in one step; 0: the family's default
+};
+
+// One Model for each lane. A damaged folder or an unknown family is kInvalidArgument or kNotFound;
+// a build without LibTorch has no families (kUnimplemented). Blocks while it reads the weights
+// (about 50 ms for the embedded voice).
+absl::StatusOr<std::vector<std::unique_ptr<Model>>> OpenModelFolder(const std::string& folder,
+                                                                    const ModelOptions& options);
+
+}  // namespace firstbyte

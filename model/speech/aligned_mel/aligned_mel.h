@@ -1,0 +1,59 @@
+// The aligned_mel family behind the contract of model/model.h.
+//
+// Phones and durations drive the frames (so it cannot skip, repeat or drift), an autoregressive
+// acoustic model of 25 frames/s makes mel spectra and pitch, and a causal source-filter vocoder
+// makes samples of 16 kHz.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "model/io/front_end.h"
+#include "model/model.h"
+#include "model/speech/aligned_mel/session.h"
+#include "model/speech/aligned_mel/voice.h"
+
+namespace firstbyte::aligned_mel {
+
+struct LaneSize {
+  int slots = 128;  // 460 kB each
+  int max_batch = 64;
+};
+
+class AlignedMel : public Model {
+ public:
+  // Allocates the slots of one lane. kResourceExhausted when memory is short.
+  static absl::StatusOr<std::unique_ptr<AlignedMel>> Create(std::shared_ptr<const Voice> voice,
+                                                            const LaneSize& size);
+
+  const ModelInfo& info() const override { return info_; }
+  absl::StatusOr<std::unique_ptr<Prepared>> Prepare(const RawInput& input) const override;
+  absl::StatusOr<std::unique_ptr<Session>> Open(const SessionSpec& spec) override;
+  // Runs the step before it returns.
+  Ticket Submit(Stage stage, absl::Span<Session* const> batch, int frames) override;
+  absl::Status Wait(Ticket ticket, StepReport* report) override;
+
+ private:
+  AlignedMel(std::shared_ptr<const Voice> voice, const LaneSize& size);
+
+  void Prefill(absl::Span<Session* const> batch);
+  void Generate(absl::Span<Session* const> batch);
+  void Decode(absl::Span<Session* const> batch, int frames);
+
+  const std::shared_ptr<const Voice> voice_;
+  ModelInfo info_;
+  DurationModel::Buffers durations_;
+  Conditioner::Buffers conditions_;
+  AcousticBuffers acoustic_;
+  Vocoder::Buffers vocoder_;
+  std::vector<int> free_slots_;
+  std::vector<FrameRow> frame_rows_;
+  std::vector<DecodeRow> decode_rows_;
+
+  Ticket ticket_ = 0;
+  absl::Status step_status_;
+  StepReport report_;
+};
+
+}  // namespace firstbyte::aligned_mel

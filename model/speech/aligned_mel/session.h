@@ -1,0 +1,85 @@
+// One stream: its clauses on their way from phones to samples.
+//
+//   inputs -> conditioning clause -> ring of conditions -> ring of frames -> samples
+//             (prefill, <= 64 frames) (generate, one frame)  (decode)
+//
+// Touched only by its lane. Memory is fixed when the stream opens, but for the clauses that wait
+// and the samples that were not taken. Frames are counted from the start of the stream in three
+// counters (conditioned >= generated >= decoded); a clause boundary resets position and feedback of
+// the acoustic model and nothing else.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "model/io/front_end.h"
+#include "model/model.h"
+#include "model/speech/aligned_mel/voice.h"
+
+namespace firstbyte::aligned_mel {
+
+struct PreparedClause : Prepared {
+  explicit PreparedClause(ClausePhones c) : clause(std::move(c)) {}
+  PhoneSpan span() const { return {clause.phones, clause.flags}; }
+  ClausePhones clause;
+};
+
+class AlignedMelSession : public Session {
+ public:
+  // `release` is called with the slot when the session ends. `voice` must outlive it.
+  AlignedMelSession(const Voice& voice, const SessionSpec& spec, int slot,
+                    std::function<void(int)> release);
+  ~AlignedMelSession() override;
+
+  absl::Status Push(Input input) override;
+  Work work() const override;
+  Output Take() override;
+
+  // The steps. Prefill: durations, if a clause begins, and the next conditions of it.
+  absl::Status Prefill(DurationModel::Buffers* durations, Conditioner::Buffers* conditions);
+  // Generate: fill in this stream's row of an acoustic step; account for it once it ran.
+  FrameRow NextFrame();
+  absl::Status FinishFrame();
+  // Decode: fill in this stream's row of a vocoder step; account for it once it ran.
+  DecodeRow NextDecode(int frames);
+  void FinishDecode(const DecodeRow& row);
+
+ private:
+  struct Conditioning {
+    std::unique_ptr<PreparedClause> clause;
+    Ends ends;
+    int frames = 0, next = 0;
+  };
+
+  absl::Status BeginClause(DurationModel::Buffers* buffers);
+  bool CanPrefill() const;
+  bool Flushing(int64_t decoded) const;
+  void PassMarkers();
+  float* Condition(int64_t frame);
+  float* Frame(int64_t frame);
+
+  const Voice& voice_;
+  const double stretch_;
+  const int slot_;
+  const std::function<void(int)> release_;
+  const std::vector<float> silence_;  // feedback of a clause's first frame: zeros
+
+  std::deque<Input> inputs_;  // clauses not begun, and the markers between them
+  bool closed_ = false, spoken_ = false, flushed_ = false;
+  Conditioning conditioning_;
+  std::deque<int> clause_frames_;  // lengths of the clauses being generated
+  int position_ = 0;               // in the first of them
+  int64_t planned_ = 0, conditioned_ = 0, generated_ = 0, decoded_ = 0;
+  nn::Tensor conditions_;  // [kConditionRing, hidden]
+  nn::Tensor frames_;      // [kFrameRing, kFrameFeatures]
+  VocoderState vocoder_;
+
+  std::deque<MarkerAt> markers_;  // waiting for their audio
+  int64_t taken_ = 0;
+  Output output_;
+};
+
+}  // namespace firstbyte::aligned_mel
