@@ -77,8 +77,8 @@ struct KernelTable {
   void (*add)(const float* x, int64_t count, float* y);
 
   // cosines, sines [m, 32] of position * frequencies[i] (radians a step; the product in double)
-  void (*rope_table)(const int32_t* positions, const double* frequencies, int m,
-                     float* cosines, float* sines);
+  void (*rope_table)(const int32_t* positions, const double* frequencies, int m, float* cosines,
+                     float* sines);
   void (*attention)(const AttentionStep& step);
 
   // 160 samples of band-limited pulses while log F0 goes linearly from `from` to `to` (natural log

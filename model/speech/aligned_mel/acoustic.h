@@ -63,8 +63,8 @@ class AcousticModel {
   void RunBlock(int index, absl::Span<const FrameRow> rows, AcousticBuffers* buffers) const;
 
   const nn::KernelTable* kernels_ = nullptr;
-  AcousticConfig config_;
-  double frequencies_[kernels::kHeadDim / 2];
+  AcousticConfig config_{};
+  double frequencies_[kernels::kHeadDim / 2] = {};
   nn::Linear feedback_down_, feedback_up_, head_;
   std::vector<Block> blocks_;
   nn::RmsNorm norm_;

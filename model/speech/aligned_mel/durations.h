@@ -33,7 +33,7 @@ class DurationModel {
   void FillRow(const PhoneSpan& clause, int index, float* row) const;
 
   const nn::KernelTable* kernels_ = nullptr;
-  DurationConfig config_;
+  DurationConfig config_{};
   int pause_phone_ = 0, first_pause_ = 0;
   std::vector<nn::Embedding> embeddings_;  // one table per position
   nn::Linear in_, mid_, out_;

@@ -16,9 +16,13 @@ int RowsOf(const DecodeRow& row) {
 
 Vocoder::Vocoder(const VocoderConfig& config, PitchScale pitch, const nn::KernelTable& kernels,
                  nn::WeightLoader* weights)
-    : kernels_(&kernels), config_(config), pitch_(pitch), source_filter_(config, kernels) {
+    : kernels_(&kernels),
+      config_(config),
+      pitch_(pitch),
+      in_conv_(
+          weights->LoadConv("vocoder.in_conv", config.hidden_size, kFeatures, config.kernel_size)),
+      source_filter_(config, kernels) {
   const int hidden = config.hidden_size, taps = config.kernel_size;
-  in_conv_ = weights->LoadConv("vocoder.in_conv", hidden, kFeatures, taps);
   for (int i = 0; i < config.num_layers; ++i) {
     const std::string p = "vocoder.layers." + std::to_string(i) + ".";
     layers_.push_back({weights->LoadConv(p + "conv", 2 * hidden, hidden, taps),

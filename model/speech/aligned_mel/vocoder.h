@@ -79,7 +79,7 @@ class Vocoder {
   void DecodeGroup(absl::Span<const DecodeRow> rows, Buffers* buffers) const;
 
   const nn::KernelTable* kernels_ = nullptr;
-  VocoderConfig config_;
+  VocoderConfig config_{};
   PitchScale pitch_;
   nn::CausalConv in_conv_;
   std::vector<Layer> layers_;

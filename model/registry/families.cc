@@ -1,4 +1,4 @@
-#include "model/families.h"
+#include "model/registry/families.h"
 
 #include <utility>
 

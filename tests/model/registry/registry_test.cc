@@ -1,4 +1,4 @@
-#include "model/registry.h"
+#include "model/registry/registry.h"
 
 #include <filesystem>
 #include <fstream>

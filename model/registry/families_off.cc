@@ -1,5 +1,5 @@
 #include "base/error.h"
-#include "model/families.h"
+#include "model/registry/families.h"
 
 namespace firstbyte {
 

@@ -1,10 +1,10 @@
-#include "model/registry.h"
+#include "model/registry/registry.h"
 
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
-#include "model/families.h"
+#include "model/registry/families.h"
 #include "nlohmann/json.hpp"
 
 namespace firstbyte {

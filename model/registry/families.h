@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "model/registry.h"
+#include "model/registry/registry.h"
 
 namespace firstbyte {
 
