@@ -21,11 +21,12 @@ std::vector<float> Random(int64_t count, uint32_t seed) {
   return values;
 }
 
-at::Tensor View(std::vector<float>& values, std::vector<int64_t> shape) {
+at::Tensor View(std::vector<float>& values, const std::vector<int64_t>& shape) {
   return at::from_blob(values.data(), shape, at::kFloat);
 }
 
-void ExpectClose(std::vector<float>& mine, std::vector<int64_t> shape, const at::Tensor& theirs) {
+void ExpectClose(std::vector<float>& mine, const std::vector<int64_t>& shape,
+                 const at::Tensor& theirs) {
   EXPECT_TRUE(at::allclose(View(mine, shape), theirs, 1e-5, 1e-5))
       << (View(mine, shape) - theirs).abs().max().item<float>();
 }
