@@ -28,8 +28,6 @@ struct Config {
   absl::Duration ttfb_target = absl::Milliseconds(50);
   absl::Duration max_step = absl::Milliseconds(8);
   absl::Duration idle_timeout = absl::Seconds(60);
-  absl::Duration max_audio = absl::Minutes(30);
-  int max_text_characters = 100'000;
   absl::Duration lame_duck = absl::ZeroDuration();
   absl::Duration drain_timeout = absl::Seconds(30);
   std::string log_format = "text";

@@ -26,8 +26,7 @@ class RpcServer {
   ~RpcServer();  // as Drain() without patience
 
   int port() const { return port_; }
-  // Calls of the speech methods that still exist.
-  int live_calls() { return speech_.live_calls().count(); }
+  LiveCalls& live_calls() { return speech_.live_calls(); }
 
   // `context` and what it points to outlive this object.
   void Serve(const StreamContext* context);

@@ -67,6 +67,7 @@ class SpeechCall : public Reactor,
  protected:
   const std::shared_ptr<SpeechStream>& stream() const { return stream_; }
   const std::string& request_id() const { return request_id_; }
+  bool cancelled() const { return rpc_->IsCancelled(); }
 
   Mutex mu_;
   bool finished_ ABSL_GUARDED_BY(mu_) = false;

@@ -35,7 +35,8 @@ class SynthesizeCall : public SpeechCall<BidiReactor, v1::SynthesizeResponse> {
   }
 
   void OnReadDone(bool ok) override {
-    if (!ok) return stream()->HalfClose();  // and read no more
+    // No more reads. A cancelled call fails its read too, perhaps before OnCancel() comes.
+    if (!ok) return cancelled() ? stream()->Cancel() : stream()->HalfClose();
     Take();
     incoming_.Clear();
     {

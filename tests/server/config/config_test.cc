@@ -100,7 +100,7 @@ INSTANTIATE_TEST_SUITE_P(
                     BadValue{"--listen", "localhost:70000"}, BadValue{"--listen", "off"},
                     BadValue{"--listen", ":1"}, BadValue{"--metrics-listen", "on"},
                     BadValue{"--device", "abacus"}, BadValue{"--log-format", "xml"},
-                    BadValue{"--max-text-characters", "99999999999"}));
+                    BadValue{"--max-batch", "99999999999"}));
 
 TEST(Config, AddressesThatAreFine) {
   for (const char* address : {"localhost:0", "[::]:50051", "unix:/tmp/x.sock"}) {

@@ -1,0 +1,90 @@
+// firstbyted: the composition root. Everything it does is in this file's order.
+//
+// Exit codes: 0 drained after SIGTERM or SIGINT; 1 could not start; 2 bad command line or
+// configuration; 3 the device was lost.
+
+#include <atomic>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+
+#include "absl/time/clock.h"
+#include "base/log.h"
+#include "nlohmann/json.hpp"
+#include "server/config/config.h"
+#include "server/config/version.h"
+#include "server/models.h"
+#include "server/rpc/host.h"
+#include "server/stop_signal.h"
+
+namespace firstbyte {
+namespace {
+
+enum ExitCode { kDrained = 0, kNotStarted = 1, kBadConfig = 2, kDeviceLost = 3 };
+
+int Fail(ExitCode code, const absl::Status& status) {
+  std::cerr << "firstbyted: " << status.message() << "\n";
+  return code;
+}
+
+HostOptions OptionsOf(const Config& config, std::atomic<bool>* device_lost) {
+  HostOptions options;
+  options.listen = config.listen;
+  options.metrics_listen = config.metrics_listen;
+  options.default_max_lead = config.max_lead;
+  options.build = {.version = kVersion};
+  options.lane.policy.ttfb_target = config.ttfb_target;
+  options.lane.policy.max_step = config.max_step;
+  options.lane.idle_timeout = config.idle_timeout;
+  options.lane.on_device_lost = [device_lost](const absl::Status& status) {
+    LogError("device_lost", {{"status", status.ToString()}});
+    *device_lost = true;
+    StopSignal::Raise();
+  };
+  return options;
+}
+
+int Run(const Config& config, const std::string& binary) {
+  const absl::Time begin = absl::Now();
+  StopSignal stop;
+  RouteGrpcLogs();
+  std::atomic<bool> device_lost = false;
+  absl::StatusOr<std::unique_ptr<Host>> host = Host::Listen(OptionsOf(config, &device_lost));
+  if (!host.ok()) return Fail(kNotStarted, host.status());
+  auto models = OpenModels(config, binary);
+  if (!models.ok()) return Fail(kNotStarted, models.status());
+  absl::Status serving = (*host)->Serve(*std::move(models));
+  if (!serving.ok()) return Fail(kNotStarted, serving);
+  LogInfo("ready", {{"version", kVersion},
+                    {"listen", config.listen},
+                    {"port", (*host)->port()},
+                    {"metrics_port", (*host)->metrics_port()},
+                    {"seconds", absl::ToDoubleSeconds(absl::Now() - begin)}});
+
+  const int signal = stop.Wait();
+  LogInfo("draining", {{"signal", signal}, {"streams", (*host)->live_calls().count()}});
+  (*host)->Drain(config.lame_duck, config.drain_timeout);
+  LogInfo("drained", {});
+  return device_lost ? kDeviceLost : kDrained;
+}
+
+int Main(int argc, char** argv) {
+  absl::StatusOr<Launch> launch = ParseCommandLine(argc, argv);
+  if (!launch.ok()) return Fail(kBadConfig, launch.status());
+  if (!launch->answer.empty()) {
+    std::cout << launch->answer;
+    return 0;
+  }
+  const Config& config = launch->config;
+  absl::Status log = ConfigureLog(config.log_format == "json" ? LogFormat::kJson : LogFormat::kText,
+                                  config.log_level);
+  if (!log.ok()) return Fail(kBadConfig, log);
+  std::error_code error;
+  const std::string binary = std::filesystem::read_symlink("/proc/self/exe", error).string();
+  return Run(config, binary);
+}
+
+}  // namespace
+}  // namespace firstbyte
+
+int main(int argc, char** argv) { return firstbyte::Main(argc, argv); }

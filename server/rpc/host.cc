@@ -1,0 +1,58 @@
+#include "server/rpc/host.h"
+
+#include <utility>
+
+namespace firstbyte {
+
+absl::StatusOr<std::unique_ptr<Host>> Host::Listen(HostOptions options) {
+  std::unique_ptr<Host> host(new Host(std::move(options)));
+  absl::StatusOr<std::unique_ptr<RpcServer>> rpc = RpcServer::Start(host->options_.listen);
+  if (!rpc.ok()) return rpc.status();
+  host->rpc_ = *std::move(rpc);
+  return host;
+}
+
+Host::~Host() {
+  rpc_.reset();  // when it is gone no call exists; the rest can go in any order
+  exposer_.reset();
+  engine_.reset();
+}
+
+absl::Status Host::Serve(std::vector<std::vector<std::unique_ptr<Model>>> lane_models) {
+  std::vector<std::string> names;
+  for (const auto& model : lane_models.at(0)) names.push_back(model->info().name);
+  metrics_ = std::make_unique<Metrics>(names, options_.build);
+  observer_ = std::make_unique<StreamMetrics>(metrics_.get());
+  pool_ = std::make_unique<ThreadPool>(options_.front_end_threads, "front_end");
+  if (options_.metrics_listen != "off") {
+    auto exposer = MetricsExposer::Listen(options_.metrics_listen, metrics_->collectable());
+    if (!exposer.ok()) return exposer.status();
+    exposer_ = *std::move(exposer);
+  }
+  LaneOptions lane = options_.lane;
+  lane.on_step = [observer = observer_.get()](const ModelInfo& model, Stage stage, int batch,
+                                              absl::Duration d) {
+    observer->OnStep(model, stage, batch, d);
+  };
+  absl::StatusOr<std::unique_ptr<Engine>> engine = Engine::Create(std::move(lane_models), lane);
+  if (!engine.ok()) return engine.status();
+  engine_ = *std::move(engine);
+  metrics_->AddScrapeHook([this] { ReportSlots(*engine_, *metrics_); });
+  context_ = {.engine = engine_.get(),
+              .pool = pool_.get(),
+              .observer = observer_.get(),
+              .default_max_lead = options_.default_max_lead};
+  rpc_->Serve(&context_);
+  metrics_->ready.Set(1);
+  return absl::OkStatus();
+}
+
+void Host::Drain(absl::Duration lame_duck, absl::Duration timeout) {
+  if (metrics_) {
+    metrics_->draining.Set(1);
+    metrics_->ready.Set(0);
+  }
+  rpc_->Drain(lame_duck, timeout);
+}
+
+}  // namespace firstbyte
