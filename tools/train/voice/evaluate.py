@@ -1,8 +1,9 @@
 """Judges the voice on held-out sentences, beside its teacher.
 
-    python -m tools.train.voice.evaluate                        # the shipped weights, PyTorch inference
-    python -m tools.train.voice.evaluate --list sentences.tsv   # writes "NNN.wav<TAB>sentence" lines ...
-    python -m tools.train.voice.evaluate --wavs FOLDER          # ... and judges FOLDER/NNN.wav, spoken by the server
+    python -m tools.train.voice.evaluate                # the shipped weights, PyTorch inference
+    python -m tools.train.voice.evaluate --card models/aligned-mel-en/MODEL_CARD.md  # into the card
+    python -m tools.train.voice.evaluate --list s.tsv   # writes "NNN.wav<TAB>sentence" lines
+    python -m tools.train.voice.evaluate --wavs FOLDER  # judges FOLDER/NNN.wav, say the server's
 
 Word error rate: PocketSphinx with its open en-us model, student beside teacher on the same
 sentences; 10,000 paired resamples over sentences give the one-sided 95 % bound of the difference.
@@ -47,7 +48,7 @@ def distance(reference, hypothesis):
 
 
 def recognise(waves):
-    """int16 waves at 16 kHz -> what PocketSphinx hears. Kept by content: the teacher's cost minutes."""
+    """int16 waves at 16 kHz -> what PocketSphinx hears, kept by content: it takes minutes."""
     digest = hashlib.sha256(b"".join(w.tobytes() for w in waves)).hexdigest()[:16]
     kept = CACHE / f"heard-{digest}.txt"
     if not kept.exists():
@@ -64,7 +65,8 @@ def _sphinx(waves, folder):
         write_wav(folder / f"{name}.wav", np.pad(loud.astype(np.int16), 3200))
     (folder / "list").write_text("\n".join(names) + "\n")
     subprocess.run(
-        ["pocketsphinx_batch", "-adcin", "yes", "-adchdr", "44", "-cepdir", folder, "-cepext", ".wav",
+        ["pocketsphinx_batch", "-adcin", "yes", "-adchdr", "44", "-cepdir", folder,
+         "-cepext", ".wav",
          "-ctl", folder / "list", "-hyp", folder / "heard", "-hmm", SPHINX / "en-us",
          "-lm", SPHINX / "en-us.lm.bin", "-dict", SPHINX / "cmudict-en-us.dict",
          "-logfn", "/dev/null"], check=True, stdout=subprocess.DEVNULL)
@@ -92,7 +94,8 @@ def word_error_rows(texts, teacher, student, who):
     bound = np.percentile(rates[1] - rates[0], 95)
     verdict = "met" if bound <= BAR_POINTS else "MISSED"
     rows.append(f"| WER, student - teacher, {len(texts)} sentences, {counts.sum()} words | "
-                f"{difference:+.1f} points, 95 % bound {bound:+.1f} | <= {BAR_POINTS:.0f}: {verdict} |")
+                f"{difference:+.1f} points, 95 % bound {bound:+.1f} | "
+                f"<= {BAR_POINTS:.0f}: {verdict} |")
     return rows
 
 
@@ -164,7 +167,8 @@ def drift_row(voice, utterances):
         total += int(u.ends[-1])
         if total >= 6000:
             break
-    features = voice.acoustic(np.concatenate(phones), np.concatenate(flags), np.concatenate(ends), 1.0)
+    inputs = (np.concatenate(parts) for parts in (phones, flags, ends))
+    features = voice.acoustic(*inputs, 1.0)
     spoken = log_mel(voice.vocode(features, 0), total)
     gap = np.abs(spoken - log_mel(np.concatenate(waves), total)).mean(1)
     blocks = " ".join(f"{gap[i:i + 1000].mean():.3f}" for i in range(0, 6000, 1000))
@@ -182,9 +186,16 @@ def judged(count):
 
 def read_wav(path):
     with wave.open(str(path)) as file:
-        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16000, 1, 2), path
+        form = (file.getframerate(), file.getnchannels(), file.getsampwidth())
+        assert form == (16000, 1, 2), f"{path}: 16 kHz mono int16 is needed"
         # A streamed header's length is open: read what is there.
         return np.frombuffer(file.readframes(1 << 24), "<i2")
+
+
+def write_card(path, rows):
+    before, rest = path.read_text().split("<!-- results -->")
+    after = rest.split("<!-- end -->")[1]
+    path.write_text("\n".join([before + "<!-- results -->", *rows, "<!-- end -->" + after]))
 
 
 def main():
@@ -194,6 +205,7 @@ def main():
     parser.add_argument("--list", help="write the sentences to be spoken, and stop")
     parser.add_argument("--wavs", help="folder with NNN.wav for each line of --list")
     parser.add_argument("--skip-wer", action="store_true", help="features only, within a minute")
+    parser.add_argument("--card", help="Markdown file whose results section to rewrite")
     parser.add_argument("--out", default="build/voice-report.md")
     a = parser.parse_args()
     torch.set_num_threads(1)
@@ -216,6 +228,8 @@ def main():
     Path(a.out).parent.mkdir(parents=True, exist_ok=True)
     Path(a.out).write_text("\n".join(rows) + "\n")
     print("\n".join(rows))
+    if a.card:
+        write_card(Path(a.card), rows)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Writes the voice as a Hugging Face-style folder: config.json and model.safetensors.
 
-    python -m tools.train.voice.export --random --out models/aligned-mel-en   # to build an engine with
-    python -m tools.train.voice.export --out models/aligned-mel-en            # what train.py made
+    python -m tools.train.voice.export --random --out build/voice         # to build an engine with
+    python -m tools.train.voice.export --out models/aligned-mel-en      # what train.py made
 
 Matrices and embeddings are bf16; vectors (biases, norm gains, statistics) stay float32.
 """

@@ -139,5 +139,6 @@ def condition(phones, flags, ends, stretch):
         np.full(count, 4 * np.log(stretch)),
     ], 1).astype(np.float32)
     return (np.stack([padded[current + i] for i in range(4)], 1).astype(np.int64),
-            np.concatenate([padded_flags[current], padded_flags[current + 1]], 1).astype(np.float32),
+            np.concatenate([padded_flags[current], padded_flags[current + 1]], 1)
+            .astype(np.float32),
             numbers)

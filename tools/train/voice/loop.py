@@ -1,5 +1,5 @@
-"""The training loop that the three networks share: AdamW, a cosine over the wall time one is willing
-to spend, averaged weights, checkpoints to resume from, a history to plot."""
+"""The training loop that the three networks share: AdamW, a cosine over the wall time one is
+willing to spend, averaged weights, checkpoints to resume from, a history to plot."""
 
 import math
 import time

@@ -5,7 +5,8 @@ Phones and their durations drive the frames, so the voice cannot skip, repeat or
     phones, flags -> DurationModel -> ends -> AcousticModel (frame by frame) -> Vocoder -> samples
 
 A *mel frame* is 10 ms, a *frame* (one step of the acoustic model) four of them. Shapes: B batch,
-N phones, T mel frames, L = T / 4 frames, D = 82 features a mel frame (80 log-mels, log F0, voicing).
+N phones, T mel frames, L = T / 4 frames, D = 82 features a mel frame (80 log-mels, log F0,
+voicing).
 README.md lists every tensor; reference.py is the inference the C++ engine must agree with.
 """
 
@@ -197,7 +198,7 @@ class DurationModel(nn.Module):
         span = c["flags_before"] + 1 + c["flags_after"]
         flat = torch.cat([flag_windows[i:i + count] for i in range(span)], -1)
         index = torch.arange(count)
-        numbers = torch.stack([index.clamp(max=30) / 15, (count - 1 - index).clamp(max=30) / 15], -1)
+        numbers = torch.stack([index, count - 1 - index], -1).clamp(max=30) / 15
         return windows, torch.cat([flat, numbers], -1)
 
     def forward(self, phones, rest):  # [N, 7], [N, 142] -> [N]
@@ -235,8 +236,9 @@ class Vocoder(nn.Module):
         self.out_proj = nn.Conv1d(size, 2 * (c["harmonic_cepstra"] + c["noise_cepstra"]), 1)
 
     def cepstra(self, features):
-        """features [B, T, 82]: z-scored, voicing 0 or 1 -> harmonic [B, 2 T, 40], noise [B, 2 T, 25],
-        two sub-frames a mel frame. Position t reads mel frame t + 1 (the last one twice)."""
+        """features [B, T, 82]: z-scored, voicing 0 or 1 -> harmonic [B, 2 T, 40], noise
+        [B, 2 T, 25], two sub-frames a mel frame. Position t reads mel frame t + 1, the
+        last position the last one again."""
         x = torch.cat([features[:, 1:], features[:, -1:]], 1).transpose(1, 2)
         x = F.silu(self.in_conv(x))
         for layer in self.layers:

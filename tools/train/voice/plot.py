@@ -21,7 +21,7 @@ def _panel(name, history):
     out = [f'<text x="{MARGIN}" y="18" font-weight="bold">{name}</text>']
     for number, (key, points) in enumerate(series.items()):
         color, values = COLORS[number % len(COLORS)], sorted(y for _, y in points)
-        low, high = values[0], values[int(0.97 * (len(values) - 1))]  # the first steps are off scale
+        low, high = values[0], values[int(0.97 * (len(values) - 1))]  # clip the first steps
         points = [(x, min(y, high)) for x, y in points]
         out.append(_polyline(points, low, high, end, color))
         out.append(f'<text x="{MARGIN + 130}" y="{18 + 13 * number}" fill="{color}">{key}: '

@@ -1,6 +1,6 @@
 """Plain inference of the shipped voice, whole utterance at a time: what the C++ engine must match.
 
-    python -m tools.train.voice.reference --model models/aligned-mel-en --clauses phones.json --out x.wav
+    python -m tools.train.voice.reference --clauses phones.json --out x.wav
 
 phones.json: {"seed": 7, "stretch": 1.0, "clauses": [{"phones": [...], "flags": [[28], ...]}, ...]}
 """

@@ -4,7 +4,8 @@
 
 Stages: corpus -> teacher speech (dump_features) -> durations -> vocoder -> acoustic model -> the
 vocoder's last part on mels as the acoustic model predicts them -> export. Each leaves its result in
-the cache folder and is skipped when that is there; an interrupted stage goes on from its checkpoint.
+the cache folder and is skipped when that is there; an interrupted stage goes on from its
+checkpoint.
 """
 
 import argparse
@@ -19,7 +20,8 @@ from torch.nn import functional as F
 
 from tools.train.voice import corpus
 from tools.train.voice.export import PHONES, export
-from tools.train.voice.features import BANK, FFT, SCALE, WINDOW, condition, read_utterances, statistics
+from tools.train.voice.features import (BANK, FFT, SCALE, WINDOW, condition, read_utterances,
+                                        statistics)
 from tools.train.voice.loop import Loop, averaged
 from tools.train.voice.model import (CONFIG, FEATURES, LOG_F0, MELS, STACK, VOICING, AlignedMel,
                                      init_weights)
@@ -143,7 +145,8 @@ class AcousticData:
             rng.shuffle(order)
             batches = []
             for i in range(0, len(order), 500):
-                batches += self._cut(sorted(order[i:i + 500], key=lambda u: len(u.features)), frames)
+                ordered = sorted(order[i:i + 500], key=lambda u: len(u.features))
+                batches += self._cut(ordered, frames)
             rng.shuffle(batches)
             for members in batches:
                 yield self.batch(members), sum(len(u.features) for u in members) // STACK
@@ -328,9 +331,9 @@ def main():
     parser.add_argument("--dump", default="build/release/tools/train/voice/dump_features")
     parser.add_argument("--out", default="models/aligned-mel-en")
     parser.add_argument("--stages", default="corpus durations vocoder acoustic finish export")
-    parser.add_argument("--acoustic-minutes", type=float, default=60)
+    parser.add_argument("--acoustic-minutes", type=float, default=68)
     parser.add_argument("--vocoder-minutes", type=float, default=8)
-    parser.add_argument("--finish-minutes", type=float, default=5)
+    parser.add_argument("--finish-minutes", type=float, default=6)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--bf16", action="store_true", help="faster on CPUs with AVX512-BF16 only")
     a = parser.parse_args()
