@@ -18,7 +18,7 @@ namespace {
 constexpr char kNone[] = "none";
 constexpr char kOther[] = "OTHER";
 constexpr const char* kStages[] = {"prefill", "generate", "decode"};
-constexpr const char* kRejectReasons[] = {"NO_SLOT", "DRAINING", kOther};
+constexpr const char* kRejectReasons[] = {"NO_SLOT", "DRAINING", "STARTING", kOther};
 constexpr int kCodeCount = 17;  // gRPC's canonical codes, OK to UNAUTHENTICATED
 
 using Labels = prometheus::Labels;
