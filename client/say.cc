@@ -24,7 +24,7 @@ namespace firstbyte {
 namespace {
 
 // The server holds back audio that a listener would not hear for so long. A file has no listener.
-constexpr int kFileLeadSeconds = 60;
+constexpr int kFileLeadSeconds = 3600;
 
 absl::Status Usage(absl::string_view message) { return absl::InvalidArgumentError(message); }
 

@@ -55,7 +55,7 @@ const Buckets& IntervalBuckets() {
   return *kBuckets;
 }
 
-std::vector<Instrument> MakeTable() {
+std::vector<Instrument> RequestInstruments() {
   return {
       {"firstbyte_requests_total",
        Kind::kCounter,
@@ -84,6 +84,11 @@ std::vector<Instrument> MakeTable() {
        LatencyBuckets(),
        "From the later of stream admitted and first clause complete to the first media byte "
        "handed to the transport."},
+  };
+}
+
+std::vector<Instrument> PhaseInstruments() {
+  return {
       {"firstbyte_request_model_load_seconds",
        Kind::kHistogram,
        {"method", "model"},
@@ -125,6 +130,11 @@ std::vector<Instrument> MakeTable() {
        RatioBuckets(),
        "(First step to last step, less time paused for lead, room or missing text) / audio "
        "duration. Below 1 is faster than real time."},
+  };
+}
+
+std::vector<Instrument> EngineInstruments() {
+  return {
       {"firstbyte_step_seconds",
        Kind::kHistogram,
        {"stage", "model"},
@@ -171,6 +181,11 @@ std::vector<Instrument> MakeTable() {
        {"model"},
        {},
        "Times a listener ran dry because the client had sent no more text."},
+  };
+}
+
+std::vector<Instrument> ServerInstruments() {
+  return {
       {"firstbyte_slow_consumers_total",
        Kind::kCounter,
        {"method"},
@@ -216,7 +231,13 @@ absl::string_view KindName(Kind kind) {
 }  // namespace
 
 absl::Span<const Instrument> Instruments() {
-  static const auto* const kTable = new std::vector<Instrument>(MakeTable());
+  static const auto* const kTable = [] {
+    auto* table = new std::vector<Instrument>(RequestInstruments());
+    for (const auto& part : {PhaseInstruments(), EngineInstruments(), ServerInstruments()}) {
+      table->insert(table->end(), part.begin(), part.end());
+    }
+    return table;
+  }();
   return *kTable;
 }
 

@@ -19,7 +19,7 @@ namespace {
 constexpr absl::Duration kConnectTimeout = absl::Seconds(5);
 constexpr absl::Duration kRetryAfterError = absl::Milliseconds(200);
 constexpr absl::Duration kProgressPeriod = absl::Seconds(1);
-constexpr int kClosedLoopLeadSeconds = 60;  // nobody listens: the server need not pace the audio
+constexpr int kClosedLoopLeadSeconds = 3600;  // nobody listens: the server need not pace the audio
 
 absl::Time Now() { return Clock::Steady().Now(); }
 

@@ -173,7 +173,7 @@ absl::StatusOr<SpeechConfig> FromProto(v1::SynthesizeConfig&& in) {
   config.max_text_characters = in.limits().max_text_characters();
   if (in.chunking().has_max_lead_duration()) {
     absl::StatusOr<absl::Duration> lead =
-        ToDuration(in.chunking().max_lead_duration(), absl::Milliseconds(200), absl::Seconds(60),
+        ToDuration(in.chunking().max_lead_duration(), absl::Milliseconds(200), absl::Hours(1),
                    "config.chunking.max_lead_duration");
     if (!lead.ok()) return lead.status();
     config.max_lead = *lead;
