@@ -57,6 +57,7 @@ AlignedMel::AlignedMel(std::shared_ptr<const Voice> voice, const LaneSize& size)
   for (int slot = size.slots; slot-- > 0;) free_slots_.push_back(slot);
   frame_rows_.reserve(size.max_batch);
   decode_rows_.reserve(size.max_batch);
+  running_.reserve(size.max_batch);
 }
 
 absl::StatusOr<std::unique_ptr<Prepared>> AlignedMel::Prepare(const RawInput& input) const {
@@ -118,11 +119,14 @@ void AlignedMel::Prefill(absl::Span<Session* const> batch) {
 
 void AlignedMel::Generate(absl::Span<Session* const> batch) {
   frame_rows_.clear();
-  for (Session* session : batch) frame_rows_.push_back(Mine(session).NextFrame());
-  voice_->acoustic.Step(frame_rows_, &acoustic_);
+  running_.clear();
   for (size_t i = 0; i < batch.size(); ++i) {
-    report_.session_status[i] = Mine(batch[i]).FinishFrame();
+    if (!batch[i]->work().generate) continue;
+    running_.push_back(i);
+    frame_rows_.push_back(Mine(batch[i]).NextFrame());
   }
+  voice_->acoustic.Step(frame_rows_, &acoustic_);
+  for (size_t i : running_) report_.session_status[i] = Mine(batch[i]).FinishFrame();
 }
 
 void AlignedMel::Decode(absl::Span<Session* const> batch, int frames) {

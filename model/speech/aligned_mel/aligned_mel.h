@@ -50,6 +50,7 @@ class AlignedMel : public Model {
   std::vector<int> free_slots_;
   std::vector<FrameRow> frame_rows_;
   std::vector<DecodeRow> decode_rows_;
+  std::vector<size_t> running_;  // indices into the batch at hand
 
   Ticket ticket_ = 0;
   absl::Status step_status_;

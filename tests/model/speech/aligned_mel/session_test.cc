@@ -131,6 +131,15 @@ TEST_P(SessionTest, ABatchThatIsTooLargeAdvancesNobody) {
   EXPECT_EQ(session_->work().clauses_waiting, 1);
 }
 
+TEST_P(SessionTest, ASessionWithNothingToDoIsPassedOver) {
+  for (Stage stage : {Stage::kPrefill, Stage::kGenerate, Stage::kDecode}) {
+    Step(model_.get(), stage, {session_.get()});
+  }
+  EXPECT_TRUE(session_->Take().samples.empty());
+  PushClause(0);
+  EXPECT_FALSE(Finish(model_.get(), session_.get()).empty());
+}
+
 TEST_P(SessionTest, AClauseOfMinutesFailsAlone) {
   GoldenCase::Clause endless = golden_.clauses[0];
   for (int i = 0; i < 40000; ++i) {
