@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "model/io/segmenter.h"
 
 extern "C" {
 #include <flite/flite.h>
@@ -68,6 +69,18 @@ TEST(FrontEndTest, EmptyAndOddTextIsHarmless) {
     const auto result = front_end.Process(text);
     if (!result.ok()) continue;
     EXPECT_EQ(result->phones.size(), result->flags.size());
+  }
+}
+
+TEST(FrontEndTest, TheWorstTextStaysWithinBounds) {
+  FrontEnd front_end(PhoneNames());
+  for (char c = '!'; c <= '~'; ++c) {
+    Segmenter segmenter;
+    const auto clauses = segmenter.Append(std::string(330, c) + " a");
+    ASSERT_TRUE(clauses.ok());
+    for (const Clause& clause : *clauses) {
+      EXPECT_TRUE(front_end.Process(clause.text).ok()) << clause.text;
+    }
   }
 }
 
