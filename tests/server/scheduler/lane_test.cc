@@ -21,6 +21,7 @@ class RecordingPort : public StreamPort {
     EXPECT_EQ(output.start_sample,
               output.samples.empty() ? output.start_sample : static_cast<int64_t>(samples.size()));
     samples.insert(samples.end(), output.samples.begin(), output.samples.end());
+    chunks += output.samples.empty() ? 0 : 1;
     for (auto& marker : output.markers) markers.push_back(marker.id);
     lead += absl::Seconds(1) * static_cast<int64_t>(output.samples.size()) / 16000;
   }
@@ -36,6 +37,7 @@ class RecordingPort : public StreamPort {
   int reserved = 0;
   int clauses_begun = 0;
   int ended = 0;
+  int chunks = 0;
   std::vector<float> samples;
   std::vector<std::string> markers;
   absl::Status status;
@@ -152,6 +154,23 @@ TEST_F(LaneTest, PausesAtMaxLeadUntilTheListenerCatchesUp) {
   RunUntilIdle();
   EXPECT_EQ(port->ended, 1);
   EXPECT_EQ(port->samples.size(), 100u * 640);
+}
+
+TEST_F(LaneTest, PausedStreamThatJoinsAStepFillsUpInLargeChunks) {
+  max_lead_ = absl::Seconds(4);
+  Make();
+  auto ahead = std::make_shared<RecordingPort>(), late = std::make_shared<RecordingPort>();
+  Speak(Open(ahead), std::string(200, 'a'));
+  RunUntilIdle();
+  ahead->lead -= absl::Milliseconds(400);  // not enough missing to wake by itself
+  RunUntilIdle();
+  const size_t before = ahead->samples.size();
+  const int chunks_before = ahead->chunks;
+  ASSERT_EQ(before, 100u * 640);
+  Speak(Open(late), "b");
+  RunUntilIdle();
+  EXPECT_EQ(ahead->samples.size() - before, 10u * 640);
+  EXPECT_EQ(ahead->chunks - chunks_before, 1) << "one chunk, not one a frame";
 }
 
 TEST_F(LaneTest, PauseIsNotRunningTime) {

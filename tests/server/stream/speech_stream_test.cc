@@ -81,6 +81,36 @@ class TestTransport : public StreamTransport {
   int version_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
+// Writes on whatever thread wakes it, as a fast network would: nothing waits for a test's thread.
+class InlineTransport : public StreamTransport {
+ public:
+  void WakeWriter() override {
+    MutexLock lock(&mu_);
+    while (!ended_) {
+      auto next = stream->Next();
+      if (std::holds_alternative<std::monostate>(next)) return;
+      if (std::holds_alternative<SpeechEnd>(next)) {
+        ended_ = true;
+        end_.NotifyAll();
+        return;
+      }
+      stream->OnWritten();
+    }
+  }
+  void WakeReader() override {}
+  void AwaitEnd() {
+    MutexLock lock(&mu_);
+    while (!ended_) end_.Wait(&mu_);
+  }
+
+  std::shared_ptr<SpeechStream> stream;
+
+ private:
+  Mutex mu_;
+  CondVar end_;
+  bool ended_ ABSL_GUARDED_BY(mu_) = false;
+};
+
 // Everything one stream said.
 struct Transcript {
   std::optional<SpeechStarted> started;
@@ -104,10 +134,16 @@ class SpeechStreamTest : public testing::Test {
   void Make(ScriptedOptions options = {}) {
     engine_.reset();
     std::vector<std::vector<std::unique_ptr<Model>>> lanes(1);
+    auto inject = options.on_step;
+    options.on_step = [this, inject](Stage stage, int batch) {
+      clock_.Advance(absl::Milliseconds(1));
+      return inject ? inject(stage, batch) : absl::OkStatus();
+    };
     lanes[0].push_back(MakeScriptedModel(std::move(options)));
-    engine_ = *Engine::Create(std::move(lanes), {});
+    engine_ = *Engine::Create(std::move(lanes), {.clock = &clock_});
     pool_ = std::make_unique<ThreadPool>(2, "test");
-    context_ = {.engine = engine_.get(), .pool = pool_.get(), .observer = &observer_};
+    context_ = {
+        .engine = engine_.get(), .pool = pool_.get(), .observer = &observer_, .clock = &clock_};
   }
 
   std::shared_ptr<SpeechStream> NewStream() {
@@ -162,6 +198,7 @@ class SpeechStreamTest : public testing::Test {
     return bytes;
   }
 
+  FakeClock clock_;
   CountingObserver observer_;
   const std::shared_ptr<TestTransport> transport_ = std::make_shared<TestTransport>();
   std::unique_ptr<Engine> engine_;
@@ -180,8 +217,11 @@ TEST_F(SpeechStreamTest, SpeaksAndSumsUp) {
   EXPECT_EQ(t.summary->audio_duration, 13 * absl::Milliseconds(40));
   EXPECT_EQ(t.summary->clauses, 2);
   EXPECT_EQ(t.summary->text_characters, 17);
-  EXPECT_GT(t.summary->timing.first_byte, absl::ZeroDuration());
-  EXPECT_GE(t.summary->timing.total, t.summary->timing.first_byte);
+  // The clock moves a millisecond a step: at least prefill, one frame and one chunk.
+  EXPECT_GE(t.summary->timing.first_byte, absl::Milliseconds(3));
+  EXPECT_GE(t.summary->timing.total, absl::Milliseconds(13 + 2));
+  EXPECT_EQ(t.summary->timing.prefill, absl::Milliseconds(2));
+  EXPECT_EQ(t.summary->timing.generation, 13 * absl::Milliseconds(1));
   EXPECT_GE(t.summary->timing.mean_batch_size, 1);
   EXPECT_EQ(observer_.ended, 1);
   EXPECT_EQ(observer_.chunks, t.summary->chunks);
@@ -363,6 +403,41 @@ TEST_F(SpeechStreamTest, CancelAtAnyMomentEndsOnceAndFreesTheSlot) {
   }
   EXPECT_EQ(observer_.ended, 60);
   ExpectUnharmed();
+}
+
+TEST_F(SpeechStreamTest, WaitingForTextIsNotAnUnderrun) {
+  auto stream = NewStream();
+  Transcript t;
+  stream->Handle(SpeechConfig{});
+  for (std::string marker : {"1", "2"}) {
+    stream->Handle(TextPiece{"Some words. "});
+    stream->Handle(FlushText{marker});
+    while (t.markers.empty() || t.markers.back().id != marker) {
+      Keep(std::get<SpeechResponse>(transport_->Await(*stream)), &t);
+      stream->OnWritten();
+    }
+    clock_.Advance(absl::Seconds(30));  // everything is played, and the client is silent
+  }
+  stream->HalfClose();
+  EXPECT_TRUE(ReadAll(*stream, t).end.status.ok());
+  EXPECT_EQ(observer_.underruns, 0);
+}
+
+TEST_F(SpeechStreamTest, SilenceWhileThereIsTextIsAnUnderrun) {
+  Make({.on_step = [this](Stage stage, int) {
+    if (stage == Stage::kGenerate) clock_.Advance(absl::Milliseconds(100));  // 40 ms of speech
+    return absl::OkStatus();
+  }});
+  auto transport = std::make_shared<InlineTransport>();
+  transport->stream = SpeechStream::Create(context_, "Synthesize", transport);
+  transport->stream->Handle(SpeechConfig{});
+  transport->stream->Handle(TextPiece{"Slow."});
+  transport->stream->HalfClose();
+  transport->AwaitEnd();
+  transport->stream.reset();
+  EXPECT_EQ(observer_.underruns, 3);  // between four chunks
+  MutexLock lock(&observer_.mu);
+  EXPECT_GT(observer_.last.end.summary.timing.realtime_factor, 2);
 }
 
 TEST_F(SpeechStreamTest, SessionFailureReachesItsClientOnly) {
