@@ -5,6 +5,7 @@ set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_INSTALL_RPATH_USE_LINK_PATH ON)  # an installed program still finds LibTorch
 
 add_library(firstbyte_options INTERFACE)
 target_include_directories(firstbyte_options INTERFACE ${PROJECT_SOURCE_DIR})
@@ -38,10 +39,15 @@ function(firstbyte_library name)
 endfunction()
 
 # firstbyte_executable(loadgen SRCS main.cc DEPS client)
+# Programs lie together in build/<preset>/bin; INSTALL also puts it into `cmake --install`'s bin.
 function(firstbyte_executable name)
-  cmake_parse_arguments(ARG "" "" "SRCS;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "INSTALL" "" "SRCS;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SRCS})
   target_link_libraries(${name} PRIVATE firstbyte_options ${ARG_DEPS})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+  if(ARG_INSTALL)
+    install(TARGETS ${name})
+  endif()
 endfunction()
 
 # firstbyte_test(scheduler_test LABEL unit SRCS lane_test.cc policy_test.cc DEPS scheduler)

@@ -1,7 +1,7 @@
 """SpeechService by grpc.aio and PyTorch, to compare firstbyte with.
 
     python -m bench.peers.server --mode single|batched --model models/aligned-mel-en \
-        --front-end build/release/bench/front_end_pipe [--port 50061] [--slots 64] [--threads 1]
+        --front-end build/release/bin/front_end_pipe [--port 50061] [--slots 64] [--threads 1]
 
 Speaks PCM16 only and takes all of the text before it begins. Run it in the training environment.
 """
@@ -139,7 +139,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mode", choices=("single", "batched"), required=True)
     parser.add_argument("--model", default="models/aligned-mel-en")
-    parser.add_argument("--front-end", default="build/release/bench/front_end_pipe")
+    parser.add_argument("--front-end", default="build/release/bin/front_end_pipe")
     parser.add_argument("--port", type=int, default=50061)
     parser.add_argument("--slots", type=int, default=64)
     parser.add_argument("--threads", type=int, default=1, help="of PyTorch, inside one operator")

@@ -1,6 +1,6 @@
 """Trains and exports the aligned-mel voice, from nothing:
 
-    python -m tools.train.voice.train [--dump build/release/tools/train/voice/dump_features]
+    python -m tools.train.voice.train [--dump build/release/bin/dump_features]
 
 Stages: corpus -> teacher speech (dump_features) -> durations -> vocoder -> acoustic model -> the
 vocoder's last part on mels as the acoustic model predicts them -> export. Each leaves its result in
@@ -328,7 +328,7 @@ def plot(path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dump", default="build/release/tools/train/voice/dump_features")
+    parser.add_argument("--dump", default="build/release/bin/dump_features")
     parser.add_argument("--out", default="models/aligned-mel-en")
     parser.add_argument("--stages", default="corpus durations vocoder acoustic finish export")
     parser.add_argument("--acoustic-minutes", type=float, default=68)
