@@ -72,7 +72,7 @@ int Main(int argc, char** argv) {
   absl::StatusOr<Launch> launch = ParseCommandLine(argc, argv);
   if (!launch.ok()) return Fail(kBadConfig, launch.status());
   if (!launch->answer.empty()) {
-    std::cout << launch->answer;
+    std::cout << launch->answer << std::endl;
     return 0;
   }
   const Config& config = launch->config;

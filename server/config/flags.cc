@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "CLI/CLI.hpp"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "server/config/config.h"
@@ -15,7 +16,7 @@ namespace {
 constexpr char kExamples[] = R"(Examples:
   firstbyted                                   every embedded model on 127.0.0.1:50051
   firstbyted --listen 0.0.0.0:50051 --lanes 2  to other machines, two model threads
-  firstbyted --models rms --max-lead 2s        one model, less audio ahead
+  firstbyted --models aligned-mel-en           one model of the folder
   firstbyted --config server.yaml --print-config
 Keys of the file are the flags with underscores: max_lead: 2s)";
 
@@ -97,7 +98,7 @@ absl::StatusOr<Launch> ParseCommandLine(int argc, const char* const* argv) {
   } catch (const CLI::Success& e) {  // --help, --version
     std::ostringstream out;
     flags.app.exit(e, out, out);
-    launch.answer = out.str();
+    launch.answer = std::string(absl::StripTrailingAsciiWhitespace(out.str()));
     return launch;
   } catch (const CLI::ParseError& e) {
     return absl::InvalidArgumentError(e.what());
@@ -108,7 +109,7 @@ absl::StatusOr<Launch> ParseCommandLine(int argc, const char* const* argv) {
   if (const char* dir = std::getenv("FIRSTBYTE_MODELS_DIR")) launch.config.models_dir = dir;
   status.Update(ApplyFlags(flags, &launch.config));
   if (!status.ok()) return status;
-  if (flags.print_config) launch.answer = ToYaml(launch.config);
+  if (flags.print_config) launch.answer = std::string(absl::StripTrailingAsciiWhitespace(ToYaml(launch.config)));
   return launch;
 }
 

