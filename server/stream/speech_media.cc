@@ -123,6 +123,7 @@ SpeechStream::NextResult SpeechStream::Next() {
         summary_.chunks += 1;
         summary_.audio_duration += audio->duration();
       }
+      if (std::holds_alternative<SpeechMarker>(entry->message)) --markers_out_;
       // Room in the outbox may let the lane go on.
       if (lane_ != nullptr) lane_->Wake();
       return std::move(entry->message);
@@ -157,11 +158,15 @@ SpeechSummary SpeechStream::Summarize(absl::Time now) {
 }
 
 void SpeechStream::OnWritten() {
-  MutexLock lock(&mu_);
-  if (!writing_) return;
-  ObserveWrite(*writing_, context_.clock->Now());
-  writing_.reset();
-  if (lane_ != nullptr) lane_->Wake();
+  bool wake = false;
+  {
+    MutexLock lock(&mu_);
+    if (writing_) ObserveWrite(*writing_, context_.clock->Now());
+    if (writing_ && lane_ != nullptr) lane_->Wake();
+    writing_.reset();
+    if (reader_waits_ && !EnoughPending()) wake = std::exchange(reader_waits_, false);
+  }
+  if (wake) transport_->WakeReader();
 }
 
 void SpeechStream::ObserveWrite(const Outbox::Entry& entry, absl::Time now) {

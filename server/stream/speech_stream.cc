@@ -180,6 +180,10 @@ absl::Status SpeechStream::Take(TextPiece text) {
 
 absl::Status SpeechStream::Take(FlushText flush) {
   if (absl::Status status = RequireConfig(); !status.ok()) return status;
+  if (!flush.marker_id.empty()) {
+    MutexLock lock(&mu_);
+    ++markers_out_;
+  }
   Enqueue({std::move(flush), context_.clock->Now()});
   return absl::OkStatus();
 }
@@ -208,8 +212,12 @@ void SpeechStream::Fail(const absl::Status& status) {
 
 bool SpeechStream::ReadyForMore() {
   MutexLock lock(&mu_);
-  reader_waits_ = !end_ && received_bytes_ - consumed_bytes_ >= kMaxPendingText;
+  reader_waits_ = !end_ && EnoughPending();
   return !reader_waits_;
+}
+
+bool SpeechStream::EnoughPending() const {
+  return received_bytes_ - consumed_bytes_ >= kMaxPendingText || markers_out_ >= kMaxPendingMarkers;
 }
 
 void SpeechStream::Enqueue(PendingText text) {
@@ -322,9 +330,7 @@ void SpeechStream::Consumed(int64_t source_bytes) {
   {
     MutexLock lock(&mu_);
     consumed_bytes_ = std::max(consumed_bytes_, source_bytes);
-    if (reader_waits_ && received_bytes_ - consumed_bytes_ < kMaxPendingText) {
-      wake = std::exchange(reader_waits_, false);
-    }
+    if (reader_waits_ && !EnoughPending()) wake = std::exchange(reader_waits_, false);
   }
   if (wake) transport_->WakeReader();
 }

@@ -53,6 +53,7 @@ class SpeechStream : public StreamPort, public std::enable_shared_from_this<Spee
  public:
   static constexpr int64_t kMaxTextMessage = 64 << 10;  // bytes
   static constexpr int64_t kMaxPendingText = 64 << 10;
+  static constexpr int kMaxPendingMarkers = 1024;
   static constexpr int64_t kOutboxBytes = 256 << 10;
 
   // Shares the transport: the lane still answers a cancel after Next() has returned the SpeechEnd.
@@ -68,7 +69,8 @@ class SpeechStream : public StreamPort, public std::enable_shared_from_this<Spee
   void Cancel();
   // Ends the stream with `status`; for what the transport itself refuses.
   void Fail(const absl::Status& status);
-  // False while kMaxPendingText is waiting: do not read until WakeReader().
+  // False while kMaxPendingText waits to be spoken, or kMaxPendingMarkers to come back: do not read
+  // until WakeReader().
   bool ReadyForMore();
 
   // ---- Transport side: writing. ----
@@ -110,6 +112,7 @@ class SpeechStream : public StreamPort, public std::enable_shared_from_this<Spee
   absl::Status Speak(const Clause& clause);
   void PushToLane(Input input);
   void Consumed(int64_t source_bytes);
+  bool EnoughPending() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   int64_t ReservedFor(int frames) const;
   void Encode(const Output& output, int64_t reserved, absl::Time busy_since);
@@ -153,6 +156,7 @@ class SpeechStream : public StreamPort, public std::enable_shared_from_this<Spee
   int64_t received_bytes_ ABSL_GUARDED_BY(mu_) = 0;
   int64_t consumed_bytes_ ABSL_GUARDED_BY(mu_) = 0;  // handed to the session or skipped
   int clauses_ahead_ ABSL_GUARDED_BY(mu_) = 0;       // pushed to the session, not begun
+  int markers_out_ ABSL_GUARDED_BY(mu_) = 0;         // flushed with an id, not yet taken by Next()
   bool reader_waits_ ABSL_GUARDED_BY(mu_) = false;
 
   Outbox outbox_ ABSL_GUARDED_BY(mu_){kOutboxBytes};

@@ -373,6 +373,23 @@ TEST_F(SpeechStreamTest, MegabyteOfBlanksDoesNotBlockTheReader) {
   EXPECT_EQ(Reason(ReadAll(*stream)), "NO_SPEAKABLE_TEXT");
 }
 
+TEST_F(SpeechStreamTest, MarkersThatNobodyReadsHoldBackTheReader) {
+  auto stream = NewStream();
+  stream->Handle(SpeechConfig{.seed = 1});
+  int sent = 0;
+  for (; stream->ReadyForMore() && sent < 10000; ++sent) stream->Handle(FlushText{"m"});
+  EXPECT_EQ(sent, SpeechStream::kMaxPendingMarkers);
+  std::thread writer([&] {
+    transport_->AwaitReader(*stream);
+    stream->Handle(TextPiece{"At last."});
+    stream->HalfClose();
+  });
+  Transcript t = ReadAll(*stream);
+  writer.join();
+  EXPECT_EQ(t.markers.size(), static_cast<size_t>(sent));
+  EXPECT_EQ(t.pcm, Pcm("Atlast", 1));
+}
+
 TEST_F(SpeechStreamTest, ClientThatNeverReadsIsBoundedAndCancellable) {
   context_.default_max_lead = absl::Hours(1);
   auto stream = NewStream();
