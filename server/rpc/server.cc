@@ -1,5 +1,6 @@
 #include "server/rpc/server.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "absl/strings/match.h"
@@ -68,7 +69,8 @@ void RpcServer::Drain(absl::Duration lame_duck, absl::Duration timeout) {
   absl::SleepFor(lame_duck);
   if (context_) context_->engine->admission().StartDraining();
   health_.Shutdown();
-  server_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoMicroseconds(timeout));
+  const absl::Duration patience = std::min(timeout, absl::Hours(24));  // infinity would overflow
+  server_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoMicroseconds(patience));
   server_->Wait();
   speech_.live_calls().WaitUntilNone();
   server_.reset();
