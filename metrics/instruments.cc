@@ -176,21 +176,11 @@ std::vector<Instrument> EngineInstruments() {
        {"model"},
        {},
        "Times a listener ran dry while the session had text to speak."},
-      {"firstbyte_text_starved_total",
-       Kind::kCounter,
-       {"model"},
-       {},
-       "Times a listener ran dry because the client had sent no more text."},
   };
 }
 
 std::vector<Instrument> ServerInstruments() {
   return {
-      {"firstbyte_slow_consumers_total",
-       Kind::kCounter,
-       {"method"},
-       {},
-       "Streams ended because the client did not read what was sent."},
       {"firstbyte_slots_used", Kind::kGauge, {"model"}, {}, "Slots that hold a session."},
       {"firstbyte_slots", Kind::kGauge, {"model"}, {}, "Slots there are."},
       {"firstbyte_outbox_bytes",
@@ -210,7 +200,7 @@ std::vector<Instrument> ServerInstruments() {
        "1 while running streams are finished and new ones refused."},
       {"firstbyte_build_info",
        Kind::kGauge,
-       {"version", "commit", "isa"},
+       {"version", "isa"},
        {},
        "Always 1; its labels say what is running. isa is the instruction set of the CPU kernels."},
   };

@@ -45,8 +45,6 @@ absl::string_view MethodName(Method method) {
       return "Synthesize";
     case Method::kSynthesizeOnce:
       return "SynthesizeOnce";
-    case Method::kListVoices:
-      return "ListVoices";
   }
   return kNone;
 }
@@ -66,7 +64,6 @@ struct Metrics::Impl : public prometheus::Collectable {
   std::map<std::tuple<Method, std::string, int>, Counter> ended;
   std::map<std::pair<Method, std::string>, Counter> rejected;
   std::map<std::pair<Method, bool>, Counter> cancelled;
-  std::map<Method, Counter> slow_consumers;
 
   mutable Mutex mu;
   std::vector<std::function<void()>> hooks ABSL_GUARDED_BY(mu);
@@ -147,7 +144,6 @@ struct Metrics::Impl : public prometheus::Collectable {
     model.frames = MakeCounter("firstbyte_frames_total", labels);
     model.audio_seconds = MakeCounter("firstbyte_audio_seconds_total", labels);
     model.underruns = MakeCounter("firstbyte_stream_underruns_total", labels);
-    model.text_starved = MakeCounter("firstbyte_text_starved_total", labels);
     model.last_step_timestamp = MakeGauge("firstbyte_last_step_timestamp_seconds", labels);
     model.slots_used = MakeGauge("firstbyte_slots_used", labels);
     model.slots = MakeGauge("firstbyte_slots", labels);
@@ -172,7 +168,6 @@ struct Metrics::Impl : public prometheus::Collectable {
           MakeCounter("firstbyte_requests_cancelled_total",
                       {{"method", name}, {"stage", speaking ? "speaking" : "before_audio"}});
     }
-    slow_consumers[method] = MakeCounter("firstbyte_slow_consumers_total", {{"method", name}});
   }
 };
 
@@ -181,10 +176,7 @@ Metrics::Metrics(const std::vector<std::string>& models, const BuildInfo& build)
   ready = impl_->MakeGauge("firstbyte_ready");
   draining = impl_->MakeGauge("firstbyte_draining");
   outbox_bytes = impl_->MakeGauge("firstbyte_outbox_bytes");
-  impl_
-      ->MakeGauge("firstbyte_build_info",
-                  {{"version", build.version}, {"commit", build.commit}, {"isa", build.isa}})
-      .Set(1);
+  impl_->MakeGauge("firstbyte_build_info", {{"version", build.version}, {"isa", build.isa}}).Set(1);
   std::vector<std::string> labelled = models;
   labelled.emplace_back(kNone);
   for (const std::string& model : labelled) impl_->MakeModel(model);
@@ -195,7 +187,6 @@ Metrics::Metrics(const std::vector<std::string>& models, const BuildInfo& build)
     }
     impl_->MakeRefusals(method);
   }
-  impl_->MakeOutcomes(Method::kListVoices, std::string(kNone));
 }
 
 Metrics::~Metrics() = default;
@@ -227,8 +218,6 @@ Counter Metrics::rejected(Method method, absl::string_view reason) const {
 Counter Metrics::cancelled(Method method, bool speaking) const {
   return impl_->cancelled.at({method, speaking});
 }
-
-Counter Metrics::slow_consumers(Method method) const { return impl_->slow_consumers.at(method); }
 
 void Metrics::AddScrapeHook(std::function<void()> hook) {
   MutexLock lock(&impl_->mu);

@@ -55,9 +55,8 @@ class Histogram {
   prometheus::Histogram* impl_ = nullptr;
 };
 
-enum class Method { kSynthesize, kSynthesizeOnce, kListVoices };
-inline constexpr int kMethodCount = 3;
-absl::string_view MethodName(Method method);  // "Synthesize", ...
+enum class Method { kSynthesize, kSynthesizeOnce };  // those that make media
+absl::string_view MethodName(Method method);         // "Synthesize", ...
 
 // One stage of one model; the stages have the names of model.h ("prefill", ...).
 struct StageMetrics {
@@ -67,7 +66,7 @@ struct StageMetrics {
 struct ModelMetrics {
   std::map<std::string, StageMetrics, std::less<>> stages;  // "prefill", "generate", "decode"
   Histogram chunk_lead, chunk_interval;
-  Counter frames, audio_seconds, underruns, text_starved;
+  Counter frames, audio_seconds, underruns;
   Gauge last_step_timestamp, slots_used, slots;
 };
 
@@ -78,7 +77,8 @@ struct RequestMetrics {
 };
 
 struct BuildInfo {
-  std::string version, commit, isa;
+  std::string version;
+  std::string isa;  // instruction set of the CPU kernels
 };
 
 class Metrics {
@@ -95,7 +95,6 @@ class Metrics {
   Counter ended(Method method, absl::string_view model, absl::StatusCode code) const;
   Counter rejected(Method method, absl::string_view reason) const;  // ErrorDetail::reason
   Counter cancelled(Method method, bool speaking) const;
-  Counter slow_consumers(Method method) const;
 
   Gauge ready, draining, outbox_bytes;
 

@@ -10,6 +10,7 @@
 
 #include "absl/time/clock.h"
 #include "base/log.h"
+#include "model/kernels/isa.h"
 #include "nlohmann/json.hpp"
 #include "server/config/config.h"
 #include "server/config/version.h"
@@ -32,7 +33,8 @@ HostOptions OptionsOf(const Config& config, std::atomic<bool>* device_lost) {
   options.listen = config.listen;
   options.metrics_listen = config.metrics_listen;
   options.default_max_lead = config.max_lead;
-  options.build = {.version = kVersion};
+  options.build = {.version = kVersion,
+                   .isa = std::string(kernels::IsaName(kernels::PreferredIsa()))};
   options.lane.policy.ttfb_target = config.ttfb_target;
   options.lane.policy.max_step = config.max_step;
   options.lane.idle_timeout = config.idle_timeout;
