@@ -6,7 +6,8 @@ namespace firstbyte {
 
 absl::StatusOr<std::unique_ptr<Host>> Host::Listen(HostOptions options) {
   std::unique_ptr<Host> host(new Host(std::move(options)));
-  absl::StatusOr<std::unique_ptr<RpcServer>> rpc = RpcServer::Start(host->options_.listen);
+  absl::StatusOr<std::unique_ptr<RpcServer>> rpc =
+      RpcServer::Start(host->options_.listen, host->options_.first_message_timeout);
   if (!rpc.ok()) return rpc.status();
   host->rpc_ = *std::move(rpc);
   return host;

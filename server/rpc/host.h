@@ -20,6 +20,7 @@ namespace firstbyte {
 struct HostOptions {
   std::string listen = "127.0.0.1:0";
   std::string metrics_listen = "off";
+  absl::Duration first_message_timeout = absl::Seconds(10);
   int front_end_threads = 2;  // text front ends and Opus encoders
   absl::Duration default_max_lead = absl::Seconds(4);
   LaneOptions lane;  // on_step is the host's own

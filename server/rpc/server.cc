@@ -37,13 +37,15 @@ void SetChannelArguments(grpc::ServerBuilder* builder) {
 
 }  // namespace
 
-RpcServer::RpcServer() : health_({v1::SpeechService::service_full_name()}) {}
+RpcServer::RpcServer(absl::Duration first_message_timeout)
+    : speech_(first_message_timeout), health_({v1::SpeechService::service_full_name()}) {}
 
-absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const std::string& address) {
+absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const std::string& address,
+                                                            absl::Duration first_message_timeout) {
   absl::Status bindable = CheckBindable(address);
   if (!bindable.ok()) return bindable;
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  std::unique_ptr<RpcServer> self(new RpcServer);
+  std::unique_ptr<RpcServer> self(new RpcServer(first_message_timeout));
   grpc::ServerBuilder builder;
   SetChannelArguments(&builder);
   builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &self->port_);

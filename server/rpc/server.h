@@ -21,8 +21,9 @@ namespace firstbyte {
 class RpcServer {
  public:
   // `address`: host:port, port 0 takes a free one; or unix:/path. kUnavailable says why the port
-  // cannot be had.
-  static absl::StatusOr<std::unique_ptr<RpcServer>> Start(const std::string& address);
+  // cannot be had. `first_message_timeout`: see SpeechService.
+  static absl::StatusOr<std::unique_ptr<RpcServer>> Start(const std::string& address,
+                                                          absl::Duration first_message_timeout);
   ~RpcServer();  // as Drain() without patience
 
   int port() const { return port_; }
@@ -37,7 +38,7 @@ class RpcServer {
   void Drain(absl::Duration lame_duck, absl::Duration timeout);
 
  private:
-  RpcServer();
+  explicit RpcServer(absl::Duration first_message_timeout);
 
   SpeechService speech_;
   HealthService health_;

@@ -4,7 +4,9 @@
 #include <memory>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "base/error.h"
+#include "grpcpp/alarm.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/refusal.h"
 #include "server/rpc/speech_call.h"
@@ -22,10 +24,23 @@ absl::Status Starting() {
                "the server is still loading its models");
 }
 
+absl::Status TooLate() {
+  return Error(absl::StatusCode::kDeadlineExceeded, "CONFIG_TIMEOUT",
+               "`config` did not come in time", "config");
+}
+
 // Reads until the stream has enough, and again when it says so.
 class SynthesizeCall : public SpeechCall<BidiReactor, v1::SynthesizeResponse> {
  public:
   using SpeechCall::SpeechCall;
+
+  void ExpectMessageWithin(absl::Duration timeout) {
+    first_message_.Set(absl::ToChronoTime(absl::Now() + timeout),
+                       [weak = std::weak_ptr(stream())](bool expired) {
+                         auto stream = weak.lock();
+                         if (expired && stream) stream->Fail(TooLate());
+                       });
+  }
 
   void WakeReader() override {
     MutexLock lock(&mu_);
@@ -37,6 +52,7 @@ class SynthesizeCall : public SpeechCall<BidiReactor, v1::SynthesizeResponse> {
   void OnReadDone(bool ok) override {
     // No more reads. A cancelled call fails its read too, perhaps before OnCancel() comes.
     if (!ok) return cancelled() ? stream()->Cancel() : stream()->HalfClose();
+    first_message_.Cancel();
     Take();
     incoming_.Clear();
     {
@@ -59,6 +75,7 @@ class SynthesizeCall : public SpeechCall<BidiReactor, v1::SynthesizeResponse> {
     stream()->Handle(*std::move(request));
   }
 
+  grpc::Alarm first_message_;
   bool reading_ ABSL_GUARDED_BY(mu_) = false;
   grpc::ByteBuffer incoming_;  // belongs to gRPC while reading_
 };
@@ -87,6 +104,7 @@ BidiReactor* SpeechService::Synthesize(grpc::CallbackServerContext* rpc) {
   if (!context) return new Refusal<BidiReactor>(Starting(), rpc);
   auto call = std::make_shared<SynthesizeCall>(&live_calls_, rpc);
   call->Open(*context, "Synthesize");
+  call->ExpectMessageWithin(first_message_timeout_);
   call->WakeReader();
   return call.get();
 }
@@ -107,7 +125,11 @@ grpc::ServerUnaryReactor* SpeechService::ListVoices(grpc::CallbackServerContext*
   const StreamContext* context = context_;
   absl::Status status = context ? absl::OkStatus() : Starting();
   if (context) FillVoices(context->engine->models(), *request, response);
-  AddTrailers(status, RequestIdOf(*rpc), rpc);
+  const std::string request_id = RequestIdOf(*rpc);
+  AddTrailers(status, request_id, rpc);
+  if (context) {
+    context->observer->OnEnded({.method = "ListVoices", .end = {.request_id = request_id}});
+  }
   auto* reactor = rpc->DefaultReactor();
   reactor->Finish(ToGrpcStatus(status));
   return reactor;

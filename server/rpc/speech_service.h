@@ -18,6 +18,11 @@ using RawSpeechService = v1::SpeechService::WithRawCallbackMethod_Synthesize<
 // Thread-safe. Synthesize and SynthesizeOnce take byte buffers: see raw_message.h.
 class SpeechService : public internal::RawSpeechService {
  public:
+  // A Synthesize call whose first message does not come within this time is ended: it holds no
+  // slot, but memory.
+  explicit SpeechService(absl::Duration first_message_timeout)
+      : first_message_timeout_(first_message_timeout) {}
+
   // Until Serve() every call is refused with UNAVAILABLE, reason STARTING. `context` and what it
   // points to outlive every call: live_calls() tells.
   void Serve(const StreamContext* context) { context_ = context; }
@@ -33,6 +38,7 @@ class SpeechService : public internal::RawSpeechService {
                                        v1::ListVoicesResponse* response) override;
 
  private:
+  const absl::Duration first_message_timeout_;
   std::atomic<const StreamContext*> context_ = nullptr;
   LiveCalls live_calls_;
 };

@@ -10,8 +10,10 @@ namespace firstbyte {
 namespace {
 
 Method MethodOf(const std::string& name) {
-  return name == MethodName(Method::kSynthesizeOnce) ? Method::kSynthesizeOnce
-                                                     : Method::kSynthesize;
+  for (Method method : {Method::kSynthesizeOnce, Method::kListVoices}) {
+    if (name == MethodName(method)) return method;
+  }
+  return Method::kSynthesize;
 }
 
 void ObservePhases(const RequestTiming& timing, const RequestMetrics& metrics) {
@@ -51,15 +53,22 @@ void StreamMetrics::OnStarted(const std::string& method, const std::string& mode
 
 void StreamMetrics::OnEnded(const RequestRecord& record) {
   const Method method = MethodOf(record.method);
+  const absl::StatusCode code = record.end.status.code();
+  metrics_.ended(method, record.model, code).Add();
+  if (record.admitted) {
+    ObserveStream(method, record);
+  } else if (const ErrorDetail detail = DetailOf(record.end.status); detail.retry_after) {
+    metrics_.rejected(method, detail.reason).Add();
+  }
+  LogRequest(record);
+}
+
+void StreamMetrics::ObserveStream(Method method, const RequestRecord& record) {
   const RequestMetrics& metrics = metrics_.request(method, record.model);
   const SpeechSummary& summary = record.end.summary;
   const absl::StatusCode code = record.end.status.code();
   const bool spoke = summary.chunks > 0;
-  metrics_.ended(method, record.model, code).Add();
-  if (record.admitted) metrics.in_flight.Add(-1);
-  if (!record.admitted && DetailOf(record.end.status).retry_after) {
-    metrics_.rejected(method, DetailOf(record.end.status).reason).Add();
-  }
+  metrics.in_flight.Add(-1);
   if (code == absl::StatusCode::kCancelled) metrics_.cancelled(method, spoke).Add();
   if (spoke) {
     metrics.ttfb.Observe(summary.timing.first_byte);
@@ -67,7 +76,6 @@ void StreamMetrics::OnEnded(const RequestRecord& record) {
   }
   // Phases of a stream that was cut off would say little about the server.
   if (code == absl::StatusCode::kOk) ObservePhases(summary.timing, metrics);
-  LogRequest(record);
 }
 
 void StreamMetrics::OnChunk(const std::string& model, absl::Duration lead,

@@ -29,6 +29,8 @@ class StreamMetrics : public StreamObserver {
   void OnStep(const ModelInfo& model, Stage stage, int batch, absl::Duration duration);
 
  private:
+  void ObserveStream(Method method, const RequestRecord& record);  // one that was admitted
+
   Metrics& metrics_;
 };
 

@@ -355,6 +355,16 @@ TEST_F(OddInputTest, AClientThatNeverReadsHoldsUpNobodyElse) {
   ExpectUnharmed();
 }
 
+TEST_F(OddInputTest, AClientThatSaysNothingIsNotWaitedForForEver) {
+  Start({}, {.first_message_timeout = absl::Milliseconds(100)});
+  grpc::ClientContext context;
+  auto silent = stub_->Synthesize(&context);
+  const grpc::Status status = silent->Finish();
+  EXPECT_EQ(status.error_code(), StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_EQ(ErrorInfoOf(status).reason(), "CONFIG_TIMEOUT");
+  ExpectUnharmed();
+}
+
 TEST_F(OddInputTest, ADeadlineFreesTheSlot) {
   Start();
   grpc::ClientContext context;

@@ -150,7 +150,8 @@ TEST_F(SpeechTest, FirstAudioDoesNotWaitForTheEndOfTheText) {
 TEST_F(SpeechTest, ListVoicesTellsWhatTheModelCanDo) {
   grpc::ClientContext context;
   v1::ListVoicesResponse response;
-  ASSERT_TRUE(stub_->ListVoices(&context, {}, &response).ok());
+  const grpc::Status status = stub_->ListVoices(&context, {}, &response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
   ASSERT_EQ(response.voices_size(), 1);
   const v1::Voice& voice = response.voices(0);
   EXPECT_EQ(voice.name(), "tone");
