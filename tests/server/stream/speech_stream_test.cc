@@ -375,19 +375,12 @@ TEST_F(SpeechStreamTest, MegabyteOfBlanksDoesNotBlockTheReader) {
 
 TEST_F(SpeechStreamTest, MarkersThatNobodyReadsHoldBackTheReader) {
   auto stream = NewStream();
-  stream->Handle(SpeechConfig{.seed = 1});
-  int sent = 0;
-  for (; stream->ReadyForMore() && sent < 10000; ++sent) stream->Handle(FlushText{"m"});
-  EXPECT_EQ(sent, SpeechStream::kMaxPendingMarkers);
-  std::thread writer([&] {
-    transport_->AwaitReader(*stream);
-    stream->Handle(TextPiece{"At last."});
-    stream->HalfClose();
-  });
-  Transcript t = ReadAll(*stream);
-  writer.join();
-  EXPECT_EQ(t.markers.size(), static_cast<size_t>(sent));
-  EXPECT_EQ(t.pcm, Pcm("Atlast", 1));
+  stream->Handle(SpeechConfig{});
+  for (int i = 0; i < SpeechStream::kMaxPendingMarkers; ++i) stream->Handle(FlushText{"m"});
+  EXPECT_FALSE(stream->ReadyForMore());
+  for (transport_->Await(*stream); transport_->reader_wakes == 0; stream->OnWritten()) {
+    transport_->Await(*stream);  // a marker
+  }
 }
 
 TEST_F(SpeechStreamTest, ClientThatNeverReadsIsBoundedAndCancellable) {
