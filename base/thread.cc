@@ -15,7 +15,8 @@ void NameThisThread(const std::string& name) {
 bool LowerThisThreadsPriority(int nice) {
   // On Linux PRIO_PROCESS with a thread id changes that thread alone.
   auto tid = static_cast<id_t>(syscall(SYS_gettid));
-  return setpriority(PRIO_PROCESS, tid, nice) == 0;
+  // Lower than what the process was started with, be that `nice` or a service manager's choice.
+  return setpriority(PRIO_PROCESS, tid, getpriority(PRIO_PROCESS, tid) + nice) == 0;
 }
 
 }  // namespace firstbyte

@@ -1,10 +1,18 @@
+#include <unistd.h>
+
+#include <algorithm>
 #include <set>
 #include <string>
+#include <thread>
+
+#include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/ids.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -45,6 +53,16 @@ TEST(FakeClock, MovesOnlyWhenTold) {
   absl::Time start = clock.Now();
   clock.Advance(absl::Milliseconds(5));
   EXPECT_EQ(clock.Now() - start, absl::Milliseconds(5));
+}
+
+TEST(Thread, PriorityIsLoweredFromWhateverItWas) {
+  std::thread([] {
+    EXPECT_TRUE(LowerThisThreadsPriority(2));
+    const auto tid = static_cast<id_t>(syscall(SYS_gettid));
+    const int before = getpriority(PRIO_PROCESS, tid);
+    EXPECT_TRUE(LowerThisThreadsPriority(3));
+    EXPECT_EQ(getpriority(PRIO_PROCESS, tid), std::min(before + 3, 19));
+  }).join();
 }
 
 TEST(Log, UnknownLevelIsAnError) {
