@@ -125,11 +125,7 @@ grpc::ServerUnaryReactor* SpeechService::ListVoices(grpc::CallbackServerContext*
   const StreamContext* context = context_;
   absl::Status status = context ? absl::OkStatus() : Starting();
   if (context) FillVoices(context->engine->models(), *request, response);
-  const std::string request_id = RequestIdOf(*rpc);
-  AddTrailers(status, request_id, rpc);
-  if (context) {
-    context->observer->OnEnded({.method = "ListVoices", .end = {.request_id = request_id}});
-  }
+  AddTrailers(status, RequestIdOf(*rpc), rpc);
   auto* reactor = rpc->DefaultReactor();
   reactor->Finish(ToGrpcStatus(status));
   return reactor;

@@ -10,10 +10,8 @@ namespace firstbyte {
 namespace {
 
 Method MethodOf(const std::string& name) {
-  for (Method method : {Method::kSynthesizeOnce, Method::kListVoices}) {
-    if (name == MethodName(method)) return method;
-  }
-  return Method::kSynthesize;
+  return name == MethodName(Method::kSynthesizeOnce) ? Method::kSynthesizeOnce
+                                                     : Method::kSynthesize;
 }
 
 void ObservePhases(const RequestTiming& timing, const RequestMetrics& metrics) {

@@ -56,10 +56,6 @@ TEST_F(MetricsTest, RequestsShowUpOnThePage) {
   holder->Finish();
   host_->live_calls().WaitUntilNone();
 
-  grpc::ClientContext list;
-  v1::ListVoicesResponse voices;
-  EXPECT_TRUE(stub_->ListVoices(&list, {}, &voices).ok());
-
   const std::string page = HttpGet(host_->metrics_port(), "/metrics");
   const std::string request = R"({method="Synthesize",model="scripted"})";
   EXPECT_EQ(
@@ -68,8 +64,6 @@ TEST_F(MetricsTest, RequestsShowUpOnThePage) {
   EXPECT_EQ(
       Value(page, R"(firstbyte_requests_total{code="NOT_FOUND",method="Synthesize",model="none"})"),
       1);
-  EXPECT_EQ(Value(page, R"(firstbyte_requests_total{code="OK",method="ListVoices",model="none"})"),
-            1);
   EXPECT_EQ(
       Value(page, R"(firstbyte_requests_rejected_total{method="Synthesize",reason="NO_SLOT"})"), 1);
   EXPECT_EQ(
