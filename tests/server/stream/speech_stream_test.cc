@@ -248,21 +248,19 @@ TEST_F(SpeechStreamTest, LongTextIsHeldBackAndSpokenWhole) {
   context_.default_max_lead = absl::Hours(1);
   auto stream = NewStream();
   stream->Handle(SpeechConfig{.seed = 1});
-  std::atomic<bool> done{false};
   std::thread writer([&] {
     std::string piece(8 << 10, ' ');
     for (size_t i = 0; i < piece.size(); i += 8) piece.replace(i, 7, "abc def");
-    for (int i = 0; i < 24; ++i) {
+    for (int i = 0; i < 12; ++i) {
       transport_->AwaitReader(*stream);
       stream->Handle(TextPiece{piece});
     }
     stream->HalfClose();
-    done = true;
   });
   Transcript t = ReadAll(*stream);
   writer.join();
   EXPECT_TRUE(t.end.status.ok()) << t.end.status;
-  EXPECT_EQ(t.summary->audio_duration, 24 * 1024 * 6 * absl::Milliseconds(1));
+  EXPECT_EQ(t.summary->audio_duration, 12 * 1024 * 6 * absl::Milliseconds(1));
   EXPECT_GT(transport_->reader_wakes, 0) << "reading was never held back";
 }
 
@@ -305,14 +303,16 @@ TEST_F(SpeechStreamTest, ClientThatNeverReadsIsBoundedAndCancellable) {
 TEST_F(SpeechStreamTest, CancelAtAnyMomentEndsOnceAndFreesTheSlot) {
   for (int i = 0; i < 60; ++i) {
     auto stream = NewStream();
-    std::thread canceller([&] {
-      for (int spin = 0; spin < i * 200; ++spin) std::this_thread::yield();
-      stream->Cancel();
-    });
     stream->Handle(SpeechConfig{});
     stream->Handle(TextPiece{"Some words to say. And more of them."});
     stream->HalfClose();
-    ReadAll(*stream);
+    Transcript t;
+    for (int read = 0; read < i / 5; ++read) {  // there are more messages than that
+      Keep(std::get<SpeechResponse>(transport_->Await(*stream)), &t);
+      stream->OnWritten();
+    }
+    std::thread canceller([&] { stream->Cancel(); });
+    ReadAll(*stream, t);
     canceller.join();
   }
   EXPECT_EQ(observer_.ended, 60);
