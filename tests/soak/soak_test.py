@@ -1,0 +1,115 @@
+"""A server that works for minutes gives everything back: slots, streams, outbox, files, memory.
+
+    python3 tests/soak/soak_test.py BUILD_DIR [ROUND_SECONDS]
+
+One round of mixed load (PCM, Opus, listeners that are cut off half-way) warms the allocator; the later
+rounds may add nothing. Memory is compared between idle moments, never while streams run.
+"""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import urllib.request
+
+BUILD = pathlib.Path(sys.argv.pop(1))
+ROUND_SECONDS = float(sys.argv.pop(1)) if len(sys.argv) > 1 else 15
+ROUNDS = 4
+GROWTH_BYTES = 4 << 20  # of resident memory between the second idle moment and the last
+IDLE = {"firstbyte_streams_in_flight": 0, "firstbyte_slots_used": 0, "firstbyte_outbox_bytes": 0}
+
+
+class Server:
+    def __init__(self, folder):
+        self.log = open(folder / "log", "w+")
+        self.process = subprocess.Popen(
+            [BUILD / "bin/firstbyted", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0",
+             "--log-format", "json"], stderr=self.log)
+        ready = self.wait_for(r'"event":"ready".*', 60)
+        self.port = int(re.search(r'"port":(\d+)', ready).group(1))
+        self.metrics_port = int(re.search(r'"metrics_port":(\d+)', ready).group(1))
+
+    def wait_for(self, pattern, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            found = re.search(pattern, pathlib.Path(self.log.name).read_text())
+            if found:
+                return found.group()
+            time.sleep(0.05)
+        raise TimeoutError(pattern)
+
+    def gauges(self):
+        """Sum over labels of each gauge in IDLE."""
+        text = urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics").read().decode()
+        sums = {}
+        for name in IDLE:
+            values = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.M)
+            assert values, f"{name} is not exported"
+            sums[name] = sum(map(float, values))
+        return sums
+
+    def wait_until_idle(self, files=None):
+        """No stream, and as many open files as `files` (None: any number)."""
+        for _ in range(200):
+            if self.gauges() == IDLE and files in (None, self.open_files()):
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"not idle: {self.gauges()}, {self.open_files()} files, not {files}")
+
+    def resident_bytes(self):
+        pages = int(pathlib.Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def open_files(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+
+def load(server, seconds, *arguments):
+    return subprocess.run(
+        [BUILD / "bin/loadgen", "--target", f"127.0.0.1:{server.port}", "--duration", str(seconds),
+         "--warmup", "1", "--quiet", *arguments], capture_output=True, text=True)
+
+
+def cut_off(server, seconds):
+    """Clients that are killed while they listen."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        client = subprocess.Popen(
+            [BUILD / "bin/firstbyte", "say", "Nobody will hear the end of this long sentence. " * 40,
+             "--target", f"127.0.0.1:{server.port}", "--out", "-"],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        client.stdout.read(2000)
+        client.kill()
+        client.wait()
+        client.stdout.close()
+
+
+class Soak(unittest.TestCase):
+    def test_everything_comes_back(self):
+        with tempfile.TemporaryDirectory() as folder:
+            server = Server(pathlib.Path(folder))
+            try:
+                server.wait_until_idle()
+                files, marks = server.open_files(), []
+                for _ in range(ROUNDS):
+                    for arguments in (("--concurrency", "16"),
+                                      ("--concurrency", "4", "--encoding", "opus")):
+                        done = load(server, ROUND_SECONDS / 3, *arguments)
+                        self.assertEqual(done.returncode, 0, done.stderr)
+                    cut_off(server, ROUND_SECONDS / 3)
+                    server.wait_until_idle(files)
+                    marks.append(server.resident_bytes())
+                    print("idle: %.1f MiB resident, %d files" % (marks[-1] / 2**20, files))
+                self.assertLessEqual(marks[-1] - marks[1], GROWTH_BYTES)
+            finally:
+                server.process.terminate()
+                self.assertEqual(server.process.wait(60), 0, "SIGTERM ends with 0")
+                server.log.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
