@@ -17,8 +17,8 @@ class SteadyClock : public Clock {
 }  // namespace
 
 const Clock& Clock::Steady() {
-  static const SteadyClock clock;
-  return clock;
+  static const Clock* const clock = new SteadyClock;  // a lane may outlive static objects
+  return *clock;
 }
 
 }  // namespace firstbyte
