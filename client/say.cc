@@ -177,7 +177,9 @@ class SayRun {
       absl::FPrintF(stderr, "firstbyte: %s\n", std::string(text_status_.message()));
       return kExitUsage;
     }
-    if (!sink_status.ok()) {
+    // A refusal explains why a player got nothing; a stream we cancelled explains nothing.
+    const bool refused = !rpc_status.ok() && !absl::IsCancelled(rpc_status);
+    if (!sink_status.ok() && !refused) {
       absl::FPrintF(stderr, "firstbyte: %s\n", std::string(sink_status.message()));
       return kExitFailed;
     }

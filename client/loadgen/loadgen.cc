@@ -28,7 +28,7 @@ constexpr char kFooter[] =
     "Percentiles need 10 / (1 - p) samples, else they are n/a.\n"
     "\n"
     "Examples:\n"
-    "  loadgen --listeners 64 --duration 60 --slo ttfb_p95=0.015,underruns=0\n"
+    "  loadgen --listeners 64 --duration 60s --slo ttfb_p95=0.015,underruns=0\n"
     "  loadgen --concurrency 8 --json result.json\n"
     "\n"
     "Exit codes: 0 done, 1 nobody answers or a bound of --slo is broken, 2 bad usage.";
@@ -50,13 +50,19 @@ void AddFlags(CLI::App& app, Flags& flags) {
                  "Closed loop: calls in flight, each followed by the next at once")
       ->check(CLI::Range(1, 100000));
   app.add_option("--qps", flags.qps, "Open loop: not there yet");
-  app.add_option("--duration", flags.duration, "Seconds to measure")
+  // "30", "30s" and "2m" alike, as the server's own flags take them.
+  const CLI::AsNumberWithUnit seconds(
+      std::map<std::string, double>{{"s", 1}, {"m", 60}, {"h", 3600}},
+      CLI::AsNumberWithUnit::DEFAULT, "SECONDS");
+  app.add_option("--duration", flags.duration, "How long to measure, such as 30s or 2m")
       ->check(CLI::PositiveNumber)
+      ->transform(seconds)
       ->capture_default_str();
   app.add_option("--calls", flags.load.max_calls, "Or end once this many calls were measured")
       ->check(CLI::PositiveNumber);
-  app.add_option("--warmup", flags.warmup, "Seconds before that; starts are spread over it")
+  app.add_option("--warmup", flags.warmup, "How long before that; starts are spread over it")
       ->check(CLI::NonNegativeNumber)
+      ->transform(seconds)
       ->capture_default_str();
   app.add_option("--channels", flags.load.channels, "Connections to the server")
       ->check(CLI::Range(1, 1000))
