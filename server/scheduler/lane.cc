@@ -249,7 +249,10 @@ void Lane::Account(OpenSession& open, Stage stage, int batch, absl::Time begin, 
 void Lane::Publish(OpenSession& open) {
   open.request.port->Deliver(open.session->Take(),
                              open.busy_since.value_or(absl::InfiniteFuture()));
-  if (open.session->work().done) End(open.id, absl::OkStatus());
+  const Work work = open.session->work();
+  // Here, not only in View(): the next text may be among the commands that come before it.
+  if (!work.any()) open.busy_since.reset();
+  if (work.done) End(open.id, absl::OkStatus());
 }
 
 void Lane::End(SessionId id, const absl::Status& status) {

@@ -106,7 +106,11 @@ absl::Status SpeechStream::Admit(const SpeechConfig& config) {
   const ModelInfo& info = *context_.engine->models()[*model];
   const VoiceInfo& voice = VoiceNamed(info, config.voice);
   if (absl::Status status = CheckVoice(info, voice, config); !status.ok()) return status;
-  info_ = &info;
+  {
+    // Under the lock for Next(), which names the model of a stream that is cancelled meanwhile.
+    MutexLock lock(&mu_);
+    info_ = &info;
+  }
   model_ = *model;
   max_text_characters_ = config.max_text_characters;
   if (absl::Status status = SetFormat(config); !status.ok()) return status;
