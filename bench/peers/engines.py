@@ -18,7 +18,7 @@ from bench.peers.voice import StreamingVoice
 from tools.train.voice.model import FEATURES, STACK
 
 CHUNKS = (1, 2, 4, 8)  # frames in an audio message, growing
-MAX_BATCH = 32
+MAX_BATCH = 64
 URGENT_SECONDS, COMFORTABLE_SECONDS = 0.15, 0.6
 
 
