@@ -1,7 +1,11 @@
 // What a lane needs to know of a stream, and what it gives back to it.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "model/model.h"
 
@@ -24,6 +28,16 @@ class StreamPort {
     absl::Duration lead;  // media published and not yet played
     bool heard = false;   // some media has been published
     int room_frames = 0;  // frames whose encoded bytes the outbox could take now
+    // Worlds: when the next block may begin (InfinitePast: at once; InfiniteFuture: not before
+    // something arrives, then Lane::Wake()), and when it must have been delivered.
+    absl::Time block_start = absl::InfiniteFuture();
+    absl::Time block_due = absl::InfiniteFuture();
+  };
+
+  // What happens at a block boundary, in this order.
+  struct BlockPlan {
+    bool save = false;          // call Saved() with the session's state
+    std::vector<Input> inputs;  // prompts, resets, then the actions of the block or EndOfInput
   };
 
   virtual ~StreamPort() = default;
@@ -38,6 +52,11 @@ class StreamPort {
 
   // A pushed clause has begun: another prepared one would be welcome.
   virtual void ClauseBegun() = 0;
+
+  // Worlds: the session stands at a block boundary and block_start has come. The plan latches what
+  // the player did until now. Without BlockActions in it no block begins.
+  virtual BlockPlan BeginBlock(absl::Time /*now*/) { return {}; }
+  virtual void Saved(absl::StatusOr<std::string> /*state*/) {}
 
   // The session is over and its slot free; nothing is called after this.
   virtual void Ended(absl::Status status, const StageTimes& times) = 0;
