@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "base/error.h"
 #include "nlohmann/json.hpp"
@@ -227,6 +228,20 @@ absl::StatusOr<std::vector<float>> SafeTensors::Floats(const std::string& tensor
   std::vector<float> values(found->second.elements());
   WidenToFloat(found->second, values.data());
   return values;
+}
+
+// FNV-1a, eight bytes at a time.
+std::string SafeTensors::Digest() const {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const auto& [name, view] : tensors_) {
+    for (size_t i = 0; i < view.bytes.size(); i += 8) {
+      uint64_t word = 0;
+      std::memcpy(&word, view.bytes.data() + i, std::min<size_t>(8, view.bytes.size() - i));
+      hash = (hash ^ word) * 0x100000001b3;
+      hash ^= hash >> 32;
+    }
+  }
+  return absl::StrFormat("%016x", hash);
 }
 
 void WidenToFloat(const TensorView& tensor, float* out) {

@@ -20,9 +20,10 @@ inline constexpr int kFftSize = 512;
 inline constexpr int kFilterBins = kFftSize / 2 + 1;
 
 enum class Epilogue {
-  kNone,  // y = x W' + b
-  kSilu,  // y = silu(x W' + b)
-  kAdd,   // y = y + (x W' + b)
+  kNone,         // y = x W' + b
+  kSilu,         // y = silu(x W' + b)
+  kAdd,          // y = y + (x W' + b)
+  kReluSquared,  // y = max(x W' + b, 0)^2
 };
 
 // A weight matrix [n, k] packed by PackWeights().
@@ -59,6 +60,10 @@ struct FilterStep {
 };
 int64_t FilterScratchFloats();
 
+struct ConvStep;  // maps.h
+struct MapNormStep;
+struct BlockAttentionStep;  // tokens.h
+
 struct KernelTable {
   Isa isa;
 
@@ -86,6 +91,10 @@ struct KernelTable {
   void (*pulses)(double from, double to, bool voiced, double sample_rate, double* phase,
                  float* out);
   void (*filter)(const FilterStep& step);
+
+  void (*conv3x3)(const ConvStep& step);
+  void (*map_norm)(const MapNormStep& step);
+  void (*block_attention)(const BlockAttentionStep& step);
 
   // y = exp(x), and y = sin(x), z = cos(x); |x| up to 8000. For tests and tables.
   void (*exp)(const float* x, int64_t count, float* y);

@@ -25,6 +25,10 @@ inline void Finish(const LinearCall& call, F acc, int column, float* y) {
   if (count > kLanes) count = kLanes;
   acc = acc + Load(call.weights.bias + column);
   if (call.epilogue == Epilogue::kSilu) acc = Silu(acc);
+  if (call.epilogue == Epilogue::kReluSquared) {
+    acc = Max(acc, F{});
+    acc = acc * acc;
+  }
   if (call.epilogue == Epilogue::kAdd) acc = LoadPart(y + column, count) + acc;
   StorePart(y + column, acc, count);
 }

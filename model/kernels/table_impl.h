@@ -2,6 +2,8 @@
 #pragma once
 
 #include "model/kernels/attention_impl.h"
+#include "model/kernels/block_attention_impl.h"
+#include "model/kernels/conv_impl.h"
 #include "model/kernels/filter_impl.h"
 #include "model/kernels/linear_impl.h"
 #include "model/kernels/ops_impl.h"
@@ -14,9 +16,9 @@ namespace {
 void FilterWithTwiddles(const FilterStep& step) { Filter(step, FftTwiddles()); }
 
 constexpr KernelTable MakeTable(Isa isa) {
-  return {isa,    Linear,    RmsNorm,   Swiglu, TanhGate,
-          Add,    RopeTable, Attention, Pulses, FilterWithTwiddles,
-          ExpRow, SinCosRow};
+  return {isa,     Linear,    RmsNorm,        Swiglu, TanhGate,
+          Add,     RopeTable, Attention,      Pulses, FilterWithTwiddles,
+          Conv3x3, MapNorm,   BlockAttention, ExpRow, SinCosRow};
 }
 
 }  // namespace

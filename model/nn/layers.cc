@@ -4,6 +4,8 @@
 #include <cstring>
 #include <vector>
 
+#include "model/kernels/maps.h"
+
 namespace firstbyte::nn {
 namespace {
 
@@ -69,6 +71,22 @@ void CausalConv::Forward(const float* x, absl::Span<const ConvSegment> segments,
     m += segment.rows;
   }
   linear_.Forward(scratch, m, y, epilogue);
+}
+
+Conv3x3::Conv3x3(const KernelTable& kernels, absl::Span<const float> weight,
+                 absl::Span<const float> bias, int n, int channels)
+    : kernels_(&kernels),
+      panels_({kernels::PackedFloats(n, 9 * channels)}),
+      bias_({(n + kernels::kPanel - 1) / kernels::kPanel * kernels::kPanel}),
+      channels_(channels) {
+  kernels::PackWeights(TapsFirst(weight, n, channels, 9).data(), n, 9 * channels, panels_.data());
+  std::copy(bias.begin(), bias.end(), bias_.data());
+  packed_ = {panels_.data(), bias_.data(), n, 9 * channels};
+}
+
+void Conv3x3::Forward(const float* x, int maps, int height, int width, float* y,
+                      Epilogue epilogue) const {
+  kernels_->conv3x3({&packed_, x, y, maps, height, width, channels_, epilogue});
 }
 
 }  // namespace firstbyte::nn

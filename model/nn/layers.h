@@ -93,4 +93,26 @@ class CausalConv {
   int channels_ = 0, taps_ = 1;
 };
 
+// 3 x 3 convolution of maps, channels together (kernels/maps.h).
+class Conv3x3 {
+ public:
+  Conv3x3() = default;
+  // weight [n, channels, 3, 3] as PyTorch stores it; bias [n] or empty.
+  Conv3x3(const KernelTable& kernels, absl::Span<const float> weight, absl::Span<const float> bias,
+          int n, int channels);
+
+  int inputs() const { return channels_; }
+  int outputs() const { return packed_.n; }
+  // x [maps, height + 2, width + 2, inputs] in a border of zeros -> y [maps, height, width,
+  // outputs]
+  void Forward(const float* x, int maps, int height, int width, float* y,
+               Epilogue epilogue = Epilogue::kNone) const;
+
+ private:
+  const KernelTable* kernels_ = nullptr;
+  Tensor panels_, bias_;
+  kernels::PackedWeights packed_;
+  int channels_ = 0;
+};
+
 }  // namespace firstbyte::nn

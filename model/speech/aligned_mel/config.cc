@@ -2,111 +2,13 @@
 
 #include <algorithm>
 
-#include "absl/strings/str_cat.h"
-#include "base/error.h"
+#include "model/io/config_reader.h"
 #include "nlohmann/json.hpp"
 
 namespace firstbyte::aligned_mel {
 namespace {
 
-using Json = nlohmann::json;
-
-absl::Status Bad(absl::string_view what) {
-  return Error(absl::StatusCode::kInvalidArgument, "BAD_CONFIG",
-               absl::StrCat("config.json: ", what));
-}
-
-// Reads keys of one object; the first problem is kept and later reads return a default.
-class Reader {
- public:
-  Reader(const Json* object, std::string prefix, absl::Status* status)
-      : object_(object), prefix_(std::move(prefix)), status_(status) {}
-
-  int Int(const char* key, int low, int high) {
-    const Json* value = Find(key);
-    if (value != nullptr && value->is_number_integer()) {
-      auto number = value->get<int64_t>();
-      if (number >= low && number <= high) return static_cast<int>(number);
-    }
-    Fail(key, absl::StrCat("must be an integer from ", low, " to ", high));
-    return low;
-  }
-  void Exactly(const char* key, int number) { Int(key, number, number); }
-
-  double Number(const char* key, double low, double high) {
-    const Json* value = Find(key);
-    if (value != nullptr && value->is_number()) {
-      auto number = value->get<double>();
-      if (number >= low && number <= high) return number;
-    }
-    Fail(key, absl::StrCat("must be a number from ", low, " to ", high));
-    return low;
-  }
-
-  std::string String(const char* key) {
-    const Json* value = Find(key);
-    if (value != nullptr && value->is_string()) return value->get<std::string>();
-    Fail(key, "must be a string");
-    return "";
-  }
-
-  std::vector<std::string> Strings(const char* key) {
-    const Json* value = Find(key);
-    std::vector<std::string> strings;
-    bool good = value != nullptr && value->is_array() && !value->empty() && value->size() <= 1000;
-    for (size_t i = 0; good && i < value->size(); ++i) {
-      good = (*value)[i].is_string();
-      if (good) strings.push_back((*value)[i].get<std::string>());
-    }
-    if (!good) Fail(key, "must be a list of strings");
-    return strings;
-  }
-
-  std::vector<int> Ints(const char* key, size_t count, int low, int high) {
-    const Json* value = Find(key);
-    std::vector<int> numbers(count, low);
-    bool good = value != nullptr && value->is_array() && value->size() == count;
-    for (size_t i = 0; good && i < count; ++i) {
-      good = (*value)[i].is_number_integer() && (*value)[i] >= low && (*value)[i] <= high;
-      if (good) numbers[i] = (*value)[i].get<int>();
-    }
-    if (!good) Fail(key, absl::StrCat("must be ", count, " integers from ", low, " to ", high));
-    return numbers;
-  }
-
-  std::vector<Reader> Objects(const char* key) {
-    const Json* value = Find(key);
-    std::vector<Reader> objects;
-    if (value != nullptr && value->is_array() && value->size() <= 100) {
-      for (const Json& item : *value) {
-        objects.emplace_back(&item, absl::StrCat(prefix_, key, "[]."), status_);
-      }
-    }
-    if (objects.empty()) Fail(key, "must be a list of objects");
-    return objects;
-  }
-
-  Reader Object(const char* key) {
-    return Reader(Find(key), absl::StrCat(prefix_, key, "."), status_);
-  }
-
-  void Fail(const char* key, absl::string_view what) {
-    if (status_->ok()) *status_ = Bad(absl::StrCat(prefix_, key, " ", what));
-  }
-
- private:
-  const Json* Find(const char* key) const {
-    if (object_ == nullptr || !object_->is_object()) return nullptr;
-    auto found = object_->find(key);
-    return found == object_->end() ? nullptr : &*found;
-  }
-
-  const Json* object_;
-  std::string prefix_;
-  absl::Status* status_;
-};
-
-AcousticConfig ReadAcoustic(Reader r) {
+AcousticConfig ReadAcoustic(ConfigReader r) {
   AcousticConfig c;
   c.hidden_size = r.Int("hidden_size", 1, 4096);
   c.num_hidden_layers = r.Int("num_hidden_layers", 1, 64);
@@ -127,7 +29,7 @@ AcousticConfig ReadAcoustic(Reader r) {
   return c;
 }
 
-DurationConfig ReadDuration(Reader r) {
+DurationConfig ReadDuration(ConfigReader r) {
   DurationConfig c;
   c.phone_embedding_size = r.Int("phone_embedding_size", 1, 1024);
   c.phones_before = r.Int("phones_before", 0, 16);
@@ -139,7 +41,7 @@ DurationConfig ReadDuration(Reader r) {
   return c;
 }
 
-VocoderConfig ReadVocoder(Reader r) {
+VocoderConfig ReadVocoder(ConfigReader r) {
   VocoderConfig c;
   c.hidden_size = r.Int("hidden_size", 1, 4096);
   c.num_layers = r.Int("num_layers", 1, 32);
@@ -157,7 +59,7 @@ VocoderConfig ReadVocoder(Reader r) {
   return c;
 }
 
-void ReadPhones(Reader r, Config* config) {
+void ReadPhones(ConfigReader r, Config* config) {
   config->phones = r.Strings("phones");
   const std::string pause = r.String("pause_phone");
   auto found = std::find(config->phones.begin(), config->phones.end(), pause);
@@ -169,13 +71,13 @@ void ReadPhones(Reader r, Config* config) {
 }  // namespace
 
 absl::StatusOr<Config> ParseConfig(absl::string_view text) {
-  Json json = Json::parse(text.begin(), text.end(), nullptr, false);
-  if (!json.is_object()) return Bad("is not a JSON object");
+  absl::StatusOr<nlohmann::json> json = ParseConfigObject(text);
+  if (!json.ok()) return json.status();
   absl::Status status;
-  Reader root(&json, "", &status);
+  ConfigReader root(&*json, "", &status);
   Config config;
   config.name = root.String("name");
-  for (Reader& voice : root.Objects("voices")) {
+  for (ConfigReader& voice : root.Objects("voices")) {
     config.voices.push_back({voice.String("name"), voice.Strings("language_codes")});
   }
   root.Exactly("sample_rate", kSampleRate);

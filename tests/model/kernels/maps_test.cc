@@ -1,0 +1,116 @@
+#include "model/kernels/maps.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "tests/model/kernels/kernel_fixture.h"
+
+namespace firstbyte::kernels {
+namespace {
+
+using MapsTest = KernelTest;
+
+// [maps, height, width, channels] -> the same in a border of zeros.
+std::vector<float> Bordered(const std::vector<float>& x, int maps, int height, int width,
+                            int channels) {
+  std::vector<float> out(maps * (height + 2) * (width + 2) * channels, 0.0f);
+  for (int i = 0; i < maps * height; ++i) {
+    const int line = i / height * (height + 2) + i % height + 1;
+    std::copy_n(&x[i * width * channels], width * channels,
+                &out[(line * (width + 2) + 1) * channels]);
+  }
+  return out;
+}
+
+struct Convolution {
+  Convolution(int n, int c)
+      : n(n),
+        channels(c),
+        weights(Random(n * 9 * c, 1)),
+        bias((n + kPanel - 1) / kPanel * kPanel),
+        panels(PackedFloats(n, 9 * c)) {
+    auto values = Random(n, 2);
+    std::copy(values.begin(), values.end(), bias.begin());
+    PackWeights(weights.data(), n, 9 * c, panels.data());
+    packed = {panels.data(), bias.data(), n, 9 * c};
+  }
+
+  std::vector<float> Run(const KernelTable& table, const std::vector<float>& x, int maps,
+                         int height, int width) const {
+    std::vector<float> y(maps * height * width * n, -7.0f);
+    auto bordered = Bordered(x, maps, height, width, channels);
+    table.conv3x3(
+        {&packed, bordered.data(), y.data(), maps, height, width, channels, Epilogue::kNone});
+    return y;
+  }
+
+  int n, channels;
+  std::vector<float> weights, bias;
+  Floats panels;
+  PackedWeights packed;
+};
+
+TEST_P(MapsTest, ConvolutionMatchesDoublePrecision) {
+  for (auto [n, c, height, width] :
+       {std::array{48, 3, 8, 8}, {96, 48, 4, 4}, {1, 1, 1, 1}, {33, 5, 3, 16}, {20, 7, 5, 13}}) {
+    Convolution conv(n, c);
+    auto x = Random(height * width * c, 3);
+    auto y = conv.Run(table(), x, 1, height, width);
+    for (int i = 0; i < height * width; ++i) {
+      for (int out = 0; out < n; ++out) {
+        double sum = conv.bias[out];
+        for (int tap = 0; tap < 9; ++tap) {
+          const int line = i / width + tap / 3 - 1, place = i % width + tap % 3 - 1;
+          if (line < 0 || line >= height || place < 0 || place >= width) continue;
+          for (int in = 0; in < c; ++in) {
+            sum +=
+                double{x[(line * width + place) * c + in]} * conv.weights[(out * 9 + tap) * c + in];
+          }
+        }
+        ASSERT_NEAR(y[i * n + out], sum, 3e-5) << "pixel " << i << " channel " << out;
+      }
+    }
+  }
+}
+
+TEST_P(MapsTest, AMapDoesNotDependOnTheBatch) {
+  Convolution conv(48, 20);
+  const int height = 8, width = 8, size = height * width * 20;
+  auto x = Random(3 * size, 5);
+  auto all = conv.Run(table(), x, 3, height, width);
+  for (int map = 0; map < 3; ++map) {
+    auto one =
+        conv.Run(table(), {x.begin() + map * size, x.begin() + (map + 1) * size}, 1, height, width);
+    ASSERT_EQ(0, std::memcmp(one.data(), &all[map * one.size()], sizeof(float) * one.size()));
+  }
+}
+
+TEST_P(MapsTest, NormalisesAWholeMap) {
+  const int maps = 2, height = 3, width = 4, c = 21, size = height * width * c;
+  auto x = Random(maps * size, 6, 2.0f), gain = Random(c, 7), bias = Random(c, 8);
+  for (bool silu : {false, true}) {
+    std::vector<float> y(maps * (height + 2) * (width + 2) * c, 0.0f), expected(maps * size);
+    table().map_norm(
+        {x.data(), gain.data(), bias.data(), 1e-5f, silu, y.data(), maps, height, width, c});
+    for (int map = 0; map < maps; ++map) {
+      double sum = 0, squares = 0;
+      for (int i = 0; i < size; ++i) sum += x[map * size + i];
+      const double mean = sum / size;
+      for (int i = 0; i < size; ++i) squares += std::pow(x[map * size + i] - mean, 2);
+      for (int i = map * size; i < (map + 1) * size; ++i) {
+        double v = (x[i] - mean) / std::sqrt(squares / size + 1e-5) * gain[i % c] + bias[i % c];
+        expected[i] = static_cast<float>(silu ? v / (1 + std::exp(-v)) : v);
+      }
+    }
+    expected = Bordered(expected, maps, height, width, c);  // and the border stays zero
+    for (size_t i = 0; i < y.size(); ++i) ASSERT_NEAR(y[i], expected[i], 3e-6) << i;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Isas, MapsTest, AllIsas(), NameOfIsa);
+
+}  // namespace
+}  // namespace firstbyte::kernels
