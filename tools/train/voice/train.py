@@ -34,9 +34,10 @@ PHONE_IDS = {name: index for index, name in enumerate(PHONES)}
 
 # --- data ---------------------------------------------------------------------------------------
 
-def speak_corpus(dump):
+def speak_corpus(dump, sentences):
     """Has the teacher speak the corpus: train-0.bin .. and heldout.bin."""
     train, held_out = corpus.make_corpus()
+    train = train[:sentences]
     size = len(train) // SHARDS + 1
     jobs = [("heldout", held_out, ["--natural-speed"])]
     jobs += [(f"train-{i}", train[i * size:(i + 1) * size], ["--seed", str(i + 1)])
@@ -331,6 +332,8 @@ def main():
     parser.add_argument("--dump", default="build/release/bin/dump_features")
     parser.add_argument("--out", default="models/aligned-mel-en")
     parser.add_argument("--stages", default="corpus durations vocoder acoustic finish export")
+    parser.add_argument("--sentences", type=int, default=None,
+                        help="speak only so many; for trying the command out (default: all)")
     parser.add_argument("--acoustic-minutes", type=float, default=68)
     parser.add_argument("--vocoder-minutes", type=float, default=8)
     parser.add_argument("--finish-minutes", type=float, default=6)
@@ -341,7 +344,7 @@ def main():
     CACHE.mkdir(parents=True, exist_ok=True)
     stages = a.stages.split()
     if "corpus" in stages:
-        speak_corpus(a.dump)
+        speak_corpus(a.dump, a.sentences)
     model = latest_model()
     if "durations" in stages:
         train_durations(model, 0.6)
