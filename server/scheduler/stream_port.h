@@ -28,8 +28,9 @@ class StreamPort {
     absl::Duration lead;  // media published and not yet played
     bool heard = false;   // some media has been published
     int room_frames = 0;  // frames whose encoded bytes the outbox could take now
-    // Worlds: when the next block may begin (InfinitePast: at once; InfiniteFuture: not before
-    // something arrives, then Lane::Wake()), and when it must have been delivered.
+    // Worlds: when BeginBlock() is to be called next (InfinitePast: at once; InfiniteFuture: not
+    // before something arrives, then Lane::Wake()), and when the player would notice that what the
+    // session does now is late: the block it makes, else the commit that the next one waits for.
     absl::Time block_start = absl::InfiniteFuture();
     absl::Time block_due = absl::InfiniteFuture();
   };
@@ -54,9 +55,12 @@ class StreamPort {
   virtual void ClauseBegun() = 0;
 
   // Worlds: the session stands at a block boundary and block_start has come. The plan latches what
-  // the player did until now. Without BlockActions in it no block begins.
+  // the player did until now. Without BlockActions in it no block begins, and block_start must have
+  // moved on. Room for the block is the stream's own business: room_frames and Reserve() are not.
   virtual BlockPlan BeginBlock(absl::Time /*now*/) { return {}; }
   virtual void Saved(absl::StatusOr<std::string> /*state*/) {}
+  // A whole block; `so_far`: of the session since it was opened.
+  virtual void DeliverBlock(Output /*output*/, const StageTimes& /*so_far*/) {}
 
   // The session is over and its slot free; nothing is called after this.
   virtual void Ended(absl::Status status, const StageTimes& times) = 0;

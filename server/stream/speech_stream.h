@@ -18,36 +18,17 @@
 #include <variant>
 
 #include "absl/status/status.h"
-#include "base/clock.h"
 #include "base/mutex.h"
 #include "base/strand.h"
 #include "codec/audio_encoder.h"
 #include "model/io/segmenter.h"
-#include "server/scheduler/engine.h"
 #include "server/scheduler/stream_port.h"
 #include "server/stream/outbox.h"
 #include "server/stream/playback_meter.h"
 #include "server/stream/speech_messages.h"
-#include "server/stream/stream_observer.h"
+#include "server/stream/stream_context.h"
 
 namespace firstbyte {
-
-// The transport's side. Called on any thread, without the stream's lock; may call back into it.
-class StreamTransport {
- public:
-  virtual ~StreamTransport() = default;
-  virtual void WakeWriter() = 0;  // Next() may have something
-  virtual void WakeReader() = 0;  // ReadyForMore() may have become true
-};
-
-// What all streams of a server share. Outlives them.
-struct StreamContext {
-  Engine* engine = nullptr;
-  ThreadPool* pool = nullptr;
-  StreamObserver* observer = nullptr;
-  const Clock* clock = &Clock::Steady();
-  absl::Duration default_max_lead = absl::Seconds(4);
-};
 
 class SpeechStream : public StreamPort, public std::enable_shared_from_this<SpeechStream> {
  public:

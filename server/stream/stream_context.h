@@ -1,0 +1,35 @@
+// What every stream is given: the parts of the server it works with, and its transport.
+#pragma once
+
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/strand.h"
+#include "server/scheduler/engine.h"
+#include "server/stream/stream_observer.h"
+
+namespace firstbyte {
+
+class WorldStore;
+
+// The transport's side. Called on any thread, without the stream's lock; may call back into it.
+class StreamTransport {
+ public:
+  virtual ~StreamTransport() = default;
+  virtual void WakeWriter() = 0;  // Next() may have something
+  virtual void WakeReader() = 0;  // ReadyForMore() may have become true
+};
+
+// What all streams of a server share. Outlives them.
+struct StreamContext {
+  Engine* engine = nullptr;
+  ThreadPool* pool = nullptr;
+  StreamObserver* observer = nullptr;
+  WorldStore* worlds = nullptr;  // for world streams
+  const Clock* clock = &Clock::Steady();
+  absl::Duration default_max_lead = absl::Seconds(4);
+  // Worlds: what a session may last and how long it may say nothing. A client can ask for less.
+  absl::Duration max_world_duration = absl::Hours(4);
+  absl::Duration max_world_idle = absl::Seconds(60);
+};
+
+}  // namespace firstbyte
