@@ -8,8 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "codec/audio_encoder.h"
-#include "google/rpc/error_details.pb.h"
-#include "google/rpc/status.pb.h"
+#include "tests/fake/refuse.h"
 
 namespace firstbyte {
 namespace {
@@ -27,23 +26,6 @@ google::protobuf::Duration ToProto(absl::Duration d) {
 
 absl::Duration SamplesToTime(int64_t samples) {
   return absl::Seconds(1) * samples / FakeSpeechService::kSampleRate;
-}
-
-grpc::Status Refuse(grpc::StatusCode code, const std::string& reason, const std::string& message,
-                    absl::Duration retry = absl::ZeroDuration()) {
-  google::rpc::Status status;
-  status.set_code(code);
-  status.set_message(message);
-  google::rpc::ErrorInfo info;
-  info.set_reason(reason);
-  info.set_domain("firstbyte");
-  status.add_details()->PackFrom(info);
-  if (retry > absl::ZeroDuration()) {
-    google::rpc::RetryInfo retry_info;
-    *retry_info.mutable_retry_delay() = ToProto(retry);
-    status.add_details()->PackFrom(retry_info);
-  }
-  return {code, message, status.SerializeAsString()};
 }
 
 AudioFormat FormatOf(const v1::AudioConfig& audio) {
