@@ -44,6 +44,14 @@ struct SavedBlock {
   std::optional<absl::Time> client_time;
 };
 
+// Of a parked session: who may claim it (world_token.h).
+struct SavedSession {
+  std::string id;
+  int64_t generation = 0;  // of the newest token
+  int64_t confirmed = 0;   // of the oldest that is still good
+  absl::Time open_time;
+};
+
 struct SavedWorld {
   std::string model;    // ModelInfo::name
   std::string version;  // ModelInfo::version
@@ -56,6 +64,7 @@ struct SavedWorld {
   std::vector<SavedInput> pending;           // not applied yet, in order
   std::vector<SavedBlock> blocks;            // oldest first, without gaps, up to next_block - 1
   std::shared_ptr<const std::string> state;  // Session::Save(), for SessionSpec::state
+  std::optional<SavedSession> session;       // the store's own; not in snapshots
 
   // Bytes it takes in memory, nearly; a container takes about as many.
   int64_t bytes() const;
@@ -64,13 +73,8 @@ struct SavedWorld {
 // kFailedPrecondition MODEL_MISMATCH unless `world` was made by this model with these weights.
 absl::Status CheckModel(const SavedWorld& world, const ModelInfo& info);
 
-inline constexpr int64_t kMaxWorldBytes = int64_t{1} << 30;  // of a container
-
 std::string SerializeWorld(const SavedWorld& world);
 // kDataLoss SNAPSHOT_CORRUPTED for anything that SerializeWorld() did not write.
 absl::StatusOr<SavedWorld> ParseWorld(absl::string_view container);
-
-// SHA-256, 32 bytes.
-std::string Sha256(absl::string_view bytes);
 
 }  // namespace firstbyte

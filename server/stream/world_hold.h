@@ -57,6 +57,7 @@ class WorldHold {
 
  private:
   friend class WorldStore;
+  friend class WorldSessions;
   WorldHold(WorldStore* store, std::shared_ptr<WorldEntry> entry)
       : store_(store), entry_(std::move(entry)) {}
 

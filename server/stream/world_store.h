@@ -55,7 +55,7 @@ class WorldStore {
   using Done = std::function<void(absl::StatusOr<T>)>;
 
   // kFailedPrecondition, kPermissionDenied...: the directory cannot be used.
-  static absl::StatusOr<std::unique_ptr<WorldStore>> Create(WorldStoreOptions options);
+  static absl::StatusOr<std::unique_ptr<WorldStore>> Create(const WorldStoreOptions& options);
   ~WorldStore();  // what was asked for is done first; holds no longer exist
 
   // ---- Sessions, for streams. `holder` may be asked things until the hold is gone. ----
@@ -124,9 +124,9 @@ class WorldStore {
  private:
   friend class WorldHold;
   struct Impl;
-  explicit WorldStore(std::unique_ptr<Impl> impl);
+  WorldStore() = default;
 
-  const std::unique_ptr<Impl> impl_;
+  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace firstbyte
