@@ -1,0 +1,234 @@
+"""One session of the state-dit world, frame by frame in float32: what the C++ engine must match.
+
+    session = Session(load("models/state-dit-rooms"), seed=7, prompt="a snowy day")
+    frame = session.step([1, 0, 0, 0, 0, 0, 0.25])  # forward, pointer a quarter to the right
+    frame.picture  # uint8 [64, 64, 3]
+    frame.samples  # float32 [800]
+
+The ring holds the keys and values of the last 12 frames; frame t lies at index t % 12 and is never
+moved. Frame 0 is the seed frame: it is put into the ring and not shown. A change of the prompt
+computes the ring anew, oldest frame first ("recache").
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from tools.train.voice.reference import uniform_noise
+from tools.train.world.model import World, word_bag
+
+
+def load(folder):
+    """Reads config.json and model.safetensors; bf16 weights are widened to float32."""
+    config = json.loads((Path(folder) / "config.json").read_text())
+    world = World(config)
+    weights = load_file(Path(folder) / "model.safetensors")
+    world.load_state_dict({name: value.float() for name, value in weights.items()})
+    return world.eval()
+
+
+@dataclass
+class Frame:
+    pixels: torch.Tensor  # [64, 64, 3], nominally in [0, 1]
+    samples: torch.Tensor  # [800], nominally in [-1, 1]
+
+    @property
+    def picture(self):
+        return (self.pixels.clamp(0, 1) * 255 + 0.5).to(torch.uint8)
+
+
+@dataclass
+class Memory:
+    """What recaching a frame needs: its conditions, and what the DiT put on top of the renderer's
+    estimate. All tensors have a leading dimension of 1."""
+    frame: int
+    before: torch.Tensor  # [1, 6]
+    state: torch.Tensor  # [1, 6]
+    action: torch.Tensor  # [1, 7]
+    events: torch.Tensor  # [1, 4]
+    residual: torch.Tensor  # [1, 16, 48]: latents less the estimate
+    audio: torch.Tensor  # [1, 16]
+
+
+class Session:
+    @torch.inference_mode()
+    def __init__(self, world, seed=1, prompt="", image=None):
+        """image: uint8 or float [64, 64, 3], or None to start at the world's own place."""
+        self.world, self.c, self.seed = world, world.c, seed
+        d = self.c["dit"]
+        tokens = self.c["latent"]["rows"] * self.c["latent"]["columns"] + 2
+        shape = (d["layers"], d["window"], tokens, d["heads"], d["head_dim"])
+        self.keys, self.values = torch.zeros(shape), torch.zeros(shape)
+        self.memories = [None] * d["window"]
+        self.frame = 0  # number of the next frame
+        self.theme = self._theme(prompt)
+        self.state = torch.tensor([[*self.c["start"], 0, 0, 0]])
+        latents = None
+        if image is not None:
+            image = torch.as_tensor(image)
+            pixels = image.float() / 255 if image.dtype == torch.uint8 else image
+            latents = world.autoencoder.encode(pixels.permute(2, 0, 1)[None])
+            self.state, theme = localize(world, latents)
+            if not prompt:
+                self.theme = theme
+        self._seed_frame(latents)
+
+    # --- prompt ---
+
+    def _theme(self, prompt):
+        """-> one-hot [1, 6]"""
+        if not word_bag(prompt, self.c["prompt_buckets"]).any():
+            index = self.c["default_theme"]
+        else:
+            bag = word_bag(prompt, self.c["prompt_buckets"])[None]
+            index = self.world.prompt(bag).argmax().item()
+        return torch.eye(len(self.c["themes"]))[index:index + 1]
+
+    @torch.inference_mode()
+    def set_prompt(self, prompt):
+        """The next frame has the new theme."""
+        self.recache(self._theme(prompt))
+
+    def recache(self, theme):
+        """Computes the ring anew as if the world had always had this theme: each frame's estimate
+        is drawn again, what the DiT had added is kept."""
+        self.theme = theme
+        kept, self.memories = [m for m in self.memories if m], [None] * len(self.memories)
+        for memory in sorted(kept, key=lambda m: m.frame):
+            estimate, columns = self._estimate(memory.state)
+            self._commit(memory, estimate, columns)
+
+    # --- one frame ---
+
+    def _seed_frame(self, latents):
+        """Puts frame 0 into the ring. latents [1, 16, 48] of a seed image, or None."""
+        estimate, columns = self._estimate(self.state)
+        residual = torch.zeros_like(estimate) if latents is None else latents - estimate
+        self._commit(Memory(0, self.state, self.state, torch.zeros(1, 7), torch.zeros(1, 4),
+                            residual, torch.zeros(1, self.c["audio_channels"])), estimate, columns)
+        self.frame = 1
+
+    def _estimate(self, state):
+        """-> the renderer's latents [1, 16, 48] (zeros without one), columns [1, 4, 480]"""
+        pose = state[:, :3]
+        features = self.world.rays(pose, self.world.rays.depth(pose))
+        columns = self.world.renderer.columns(features)
+        estimate = self.world.renderer(columns, self.theme)
+        return estimate if self.c["dit"]["renderer"] else torch.zeros_like(estimate), columns
+
+    def _noise(self, frame):
+        """-> video [1, 16, 48], audio [1, 16], events [1, 4]: variance 1"""
+        latent, audio, events = (self.c["latent"], self.c["audio_channels"],
+                                 self.c["dit"]["events"])
+        video = latent["rows"] * latent["columns"] * latent["channels"]
+        count = video + audio + events
+        noise = torch.as_tensor(uniform_noise(self.seed, self.c["noise_purpose"], frame * count,
+                                              count))[None]
+        video, audio, events = noise.split([video, audio, events], -1)
+        return video.unflatten(1, (-1, latent["channels"])), audio, events
+
+    def _pass(self, frame, sigma, video, audio, estimate, columns, before, state, action, events):
+        """-> video [1, 16, 48], audio [1, 16], keys, values [layers, 18, heads, 64]"""
+        dit = self.world.dit
+        facts = dit.facts(torch.full((1,), sigma), before, state, action, self.theme, events)
+        condition = dit.condition(facts)
+        x = dit.embed(video, estimate, columns, audio, facts)
+        used = [i for i, memory in enumerate(self.memories) if memory]
+        x, keys, values = dit.run(x, condition, frame, self.keys[:, used], self.values[:, used])
+        return *dit.head(x, condition, estimate), keys, values
+
+    def _denoise(self, frame, estimate, columns, *conditions):
+        """Few-step flow matching: x = (1 - sigma) latents + sigma noise; each pass predicts the
+        latents. -> video [1, 16, 48], audio [1, 16]"""
+        noise_video, noise_audio, _ = self._noise(frame)
+        video, audio = torch.zeros_like(noise_video), torch.zeros_like(noise_audio)
+        for sigma in self.c["dit"]["sigmas"]:
+            video, audio, _, _ = self._pass(
+                frame, sigma, (1 - sigma) * video + sigma * noise_video,
+                (1 - sigma) * audio + sigma * noise_audio, estimate, columns, *conditions)
+        return video, audio
+
+    def _commit(self, m, estimate, columns):
+        """One pass at sigma 0 over what was made; its keys and values go into the ring."""
+        _, _, keys, values = self._pass(m.frame, 0.0, estimate + m.residual, m.audio, estimate,
+                                        columns, m.before, m.state, m.action, m.events)
+        slot = m.frame % len(self.memories)
+        self.keys[:, slot], self.values[:, slot] = keys, values
+        self.memories[slot] = m
+
+    @torch.inference_mode()
+    def step(self, action):
+        """action: the six keys as 0 or 1 and pointer dx in [-1, 1] -> Frame"""
+        action = torch.as_tensor(action, dtype=torch.float32)[None]
+        before, self.state = self.state, self.world.dynamics.advance(self.state, action)
+        estimate, columns = self._estimate(self.state)
+        events = self._noise(self.frame)[2]
+        conditions = before, self.state, action, events
+        video, audio = self._denoise(self.frame, estimate, columns, *conditions)
+        pixels = self.world.autoencoder.decode(video)[0].permute(1, 2, 0)
+        samples = self.world.audio.decode(audio)[0]
+        self._commit(Memory(self.frame, *conditions, video - estimate, audio), estimate, columns)
+        self.frame += 1
+        return Frame(pixels, samples)
+
+    # --- snapshot ---
+
+    def snapshot(self):
+        """Everything that is needed to go on, as copies."""
+        return {"seed": self.seed, "frame": self.frame, "theme": self.theme.clone(),
+                "state": self.state.clone(), "keys": self.keys.clone(),
+                "values": self.values.clone(), "memories": list(self.memories)}
+
+    @classmethod
+    def restore(cls, world, snapshot):
+        session = cls.__new__(cls)
+        session.world, session.c = world, world.c
+        for name, value in snapshot.items():
+            setattr(session, name, value.clone() if torch.is_tensor(value) else value)
+        session.memories = list(session.memories)
+        return session
+
+
+# --- seed image -----------------------------------------------------------------------------------
+
+@torch.inference_mode()
+def localize(world, latents):
+    """Where a seed image was taken: first guesses from the network, then a random search that
+    compares the renderer's estimates with the image. latents [1, 16, 48] -> state [1, 6],
+    theme [1, 6]."""
+    d = world.c["localizer"]
+    bins, offset, headings, themes = world.localizer(latents)
+    theme = torch.eye(len(world.c["themes"]))[themes.argmax()][None]
+    best_bins = bins[0].topk(d["positions"]).indices
+    best_headings = headings[0].topk(d["turns"]).indices
+    size = 10 / d["bins"]
+    corner = torch.stack([best_bins % d["bins"], best_bins // d["bins"]], -1).float()
+    places = (corner + 0.5) * size + offset
+    turns = best_headings.float() * (2 * np.pi / d["headings"])
+    count = d["positions"] * d["turns"]
+    candidates = torch.cat([places.repeat_interleave(d["turns"], 0),
+                            turns.repeat(d["positions"])[:, None]], -1)  # [36, 3]
+
+    def errors(poses):
+        columns = world.renderer.columns(world.rays(poses, world.rays.depth(poses)))
+        estimate = world.renderer(columns, theme.expand(len(poses), -1))
+        return (estimate - latents).abs().mean((1, 2))  # absolute: a wisp weighs little
+
+    scores = errors(candidates)
+    for number in range(d["rounds"]):
+        order = scores.argsort(stable=True)[:d["keep"]]
+        candidates, scores = candidates[order], scores[order]
+        noise = uniform_noise(0, world.c["localizer_noise_purpose"], 3 * number * count, 3 * count)
+        spread = torch.tensor([d["position_spread"], d["position_spread"], d["heading_spread"]])
+        moved = candidates.repeat(count // d["keep"], 1) + (
+            torch.as_tensor(noise).reshape(count, 3) * spread * 0.6 ** number)
+        moved[:, :2] = moved[:, :2].clamp(0.22, 9.78)
+        candidates = torch.cat([candidates, moved])
+        scores = torch.cat([scores, errors(moved)])
+    best = candidates[scores.argmin()]
+    heading = best[2] - 2 * np.pi * torch.floor(best[2] / (2 * np.pi) + 0.5)
+    return torch.cat([best[:2], heading[None], torch.zeros(3)])[None].float(), theme
