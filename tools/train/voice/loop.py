@@ -17,10 +17,12 @@ class Loop:
     """
 
     def __init__(self, name, module, folder, minutes, rate=2e-3, betas=(0.9, 0.98), decay=0.01,
-                 clip=1.0, warm_up=80):
+                 clip=1.0, warm_up=80, optimizer=torch.optim.AdamW,
+                 clock=time.monotonic):
         self.name, self.module, self.path = name, module, folder / f"{name}.pt"
         self.seconds, self.rate, self.clip, self.warm_up = 60 * minutes, rate, clip, warm_up
-        self.optimizer = torch.optim.AdamW(module.parameters(), rate, betas, weight_decay=decay)
+        self.clock = clock
+        self.optimizer = optimizer(module.parameters(), rate, betas, weight_decay=decay)
         self.average = {key: value.clone() for key, value in module.state_dict().items()}
         self.elapsed, self.steps, self.items, self.history = 0.0, 0, 0, []
         if self.path.exists():
@@ -33,10 +35,10 @@ class Loop:
         for batch, items in batches():
             if self.elapsed >= self.seconds:
                 break
-            began = time.monotonic()
+            began = self.clock()
             recent.append(self._step(loss(batch)))
             self.items += items
-            self.elapsed += time.monotonic() - began
+            self.elapsed += self.clock() - began
             if self.elapsed - reported > REPORT_EVERY_S:
                 reported = self.elapsed
                 self._report({"loss": sum(recent) / len(recent)})

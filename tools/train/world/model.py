@@ -386,20 +386,20 @@ class Dit(nn.Module):
         return estimate + self.video_out(x[:, :-2]), self.audio_out(x[:, -2])
 
     def run(self, x, condition, frame, keys, values):
-        """One pass for one session. x [1, 18, 192], condition [1, 128], frame: its number;
-        keys, values [layers, frames, 18, heads, 64]: the cached frames, in any order.
-        -> x [1, 18, 192], this frame's keys and values [layers, 18, heads, 64]"""
+        """One pass for N sessions at the same frame number. x [N, 18, 192], condition [N, 128];
+        keys, values [layers, N, frames, 18, heads, 64]: the cached frames, in any order.
+        -> x [N, 18, 192], this frame's keys and values [layers, N, 18, heads, 64]"""
         table = self.rope(torch.tensor([frame]))
         own_keys, own_values = [], []
         for layer, block in enumerate(self.blocks):
             modulation = block.modulate(condition)
             q, k, v = block.attention_inputs(x, modulation, table)
-            own_keys.append(k[0])
-            own_values.append(v[0])
-            seen_k = torch.cat([keys[layer].flatten(0, 1), k[0]]).transpose(0, 1)
-            seen_v = torch.cat([values[layer].flatten(0, 1), v[0]]).transpose(0, 1)
-            attended = F.scaled_dot_product_attention(q.transpose(1, 2), seen_k[None],
-                                                      seen_v[None])  # scale 1 / sqrt(64)
+            own_keys.append(k)
+            own_values.append(v)
+            seen_k = torch.cat([keys[layer].flatten(1, 2), k], 1).transpose(1, 2)
+            seen_v = torch.cat([values[layer].flatten(1, 2), v], 1).transpose(1, 2)
+            attended = F.scaled_dot_product_attention(q.transpose(1, 2), seen_k,
+                                                      seen_v)  # scale 1 / sqrt(64)
             x = block.finish(x, attended.transpose(1, 2), modulation)
         return x, torch.stack(own_keys), torch.stack(own_values)
 

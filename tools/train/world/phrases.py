@@ -2,11 +2,11 @@
 
 TRAINING = [
     ["a sunny day", "bright daylight with a blue sky", "noon in summer, clear weather",
-     "daytime", "a sunny afternoon outdoors", "clear blue morning light"],
+     "daytime", "a sunny afternoon outdoors", "clear blue sky, daylight"],
     ["a dark night", "midnight, no moon", "the rooms at night under a dark sky",
      "night time", "late in the evening, black sky", "darkness after sunset"],
     ["deep snow", "a cold winter with snow", "everything is frozen and white",
-     "snow falls, icy and pale", "a snowy winter morning", "frost and ice"],
+     "snow falls, icy and pale", "a snowy icy winter", "frost, ice, cold white"],
     ["neon lights", "a cyberpunk city of neon", "glowing neon edges, purple sky",
      "retro synthwave glow", "an arcade with neon lines", "electric cyan outlines"],
     ["a hot desert", "sand dunes and dust", "dry desert under an orange sky",

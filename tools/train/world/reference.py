@@ -1,10 +1,11 @@
-"""One session of the state-dit world, frame by frame in float32: what the C++ engine must match.
+"""Sessions of the state-dit world, frame by frame in float32: what the C++ engine must match.
 
-    session = Session(load("models/state-dit-rooms"), seed=7, prompt="a snowy day")
-    frame = session.step([1, 0, 0, 0, 0, 0, 0.25])  # forward, pointer a quarter to the right
-    frame.picture  # uint8 [64, 64, 3]
-    frame.samples  # float32 [800]
+    session = Session(load("models/state-dit-rooms"), seeds=[7], prompts=["a snowy day"])
+    frame = session.step([[1, 0, 0, 0, 0, 0, 0.25]])  # forward, pointer a quarter to the right
+    frame.picture  # uint8 [1, 64, 64, 3]
+    frame.samples  # float32 [1, 800]
 
+N sessions step together here, for the evaluation's sake; what one does depends on itself alone.
 The ring holds the keys and values of the last 12 frames; frame t lies at index t % 12 and is never
 moved. Frame 0 is the seed frame: it is put into the ring and not shown. A change of the prompt
 computes the ring anew, oldest frame first ("recache").
@@ -33,8 +34,8 @@ def load(folder):
 
 @dataclass
 class Frame:
-    pixels: torch.Tensor  # [64, 64, 3], nominally in [0, 1]
-    samples: torch.Tensor  # [800], nominally in [-1, 1]
+    pixels: torch.Tensor  # [N, 64, 64, 3], nominally in [0, 1]
+    samples: torch.Tensor  # [N, 800], nominally in [-1, 1]
 
     @property
     def picture(self):
@@ -44,54 +45,55 @@ class Frame:
 @dataclass
 class Memory:
     """What recaching a frame needs: its conditions, and what the DiT put on top of the renderer's
-    estimate. All tensors have a leading dimension of 1."""
+    estimate."""
     frame: int
-    before: torch.Tensor  # [1, 6]
-    state: torch.Tensor  # [1, 6]
-    action: torch.Tensor  # [1, 7]
-    events: torch.Tensor  # [1, 4]
-    residual: torch.Tensor  # [1, 16, 48]: latents less the estimate
-    audio: torch.Tensor  # [1, 16]
+    before: torch.Tensor  # [N, 6]
+    state: torch.Tensor  # [N, 6]
+    action: torch.Tensor  # [N, 7]
+    events: torch.Tensor  # [N, 4]
+    residual: torch.Tensor  # [N, 16, 48]: latents less the estimate
+    audio: torch.Tensor  # [N, 16]
 
 
 class Session:
     @torch.inference_mode()
-    def __init__(self, world, seed=1, prompt="", image=None):
-        """image: uint8 or float [64, 64, 3], or None to start at the world's own place."""
-        self.world, self.c, self.seed = world, world.c, seed
-        d = self.c["dit"]
+    def __init__(self, world, seeds, prompts, images=None, states=None):
+        """images: uint8 [N, 64, 64, 3] to start from, or None for the world's own start; states
+        [N, 6]: to start elsewhere without an image, which a server does not offer."""
+        self.world, self.c, self.seeds = world, world.c, list(seeds)
+        d, count = self.c["dit"], len(self.seeds)
         tokens = self.c["latent"]["rows"] * self.c["latent"]["columns"] + 2
-        shape = (d["layers"], d["window"], tokens, d["heads"], d["head_dim"])
+        shape = (d["layers"], count, d["window"], tokens, d["heads"], d["head_dim"])
         self.keys, self.values = torch.zeros(shape), torch.zeros(shape)
         self.memories = [None] * d["window"]
         self.frame = 0  # number of the next frame
-        self.theme = self._theme(prompt)
-        self.state = torch.tensor([[*self.c["start"], 0, 0, 0]])
+        self.theme = self._themes(prompts)
+        self.state = torch.tensor([[*self.c["start"], 0, 0, 0]]).repeat(count, 1)
+        if states is not None:
+            self.state = torch.as_tensor(states)
         latents = None
-        if image is not None:
-            image = torch.as_tensor(image)
-            pixels = image.float() / 255 if image.dtype == torch.uint8 else image
-            latents = world.autoencoder.encode(pixels.permute(2, 0, 1)[None])
-            self.state, theme = localize(world, latents)
-            if not prompt:
-                self.theme = theme
+        if images is not None:
+            pixels = torch.as_tensor(images).float() / 255
+            latents = world.autoencoder.encode(pixels.permute(0, 3, 1, 2))
+            for i, prompt in enumerate(prompts):
+                self.state[i:i + 1], theme = localize(world, latents[i:i + 1])
+                if not prompt:
+                    self.theme[i:i + 1] = theme
         self._seed_frame(latents)
 
     # --- prompt ---
 
-    def _theme(self, prompt):
-        """-> one-hot [1, 6]"""
-        if not word_bag(prompt, self.c["prompt_buckets"]).any():
-            index = self.c["default_theme"]
-        else:
-            bag = word_bag(prompt, self.c["prompt_buckets"])[None]
-            index = self.world.prompt(bag).argmax().item()
-        return torch.eye(len(self.c["themes"]))[index:index + 1]
+    def _themes(self, prompts):
+        """-> one-hots [N, 6]"""
+        bags = torch.stack([word_bag(text, self.c["prompt_buckets"]) for text in prompts])
+        theme = self.world.prompt(bags).argmax(-1)
+        theme[~bags.any(-1)] = self.c["default_theme"]
+        return torch.eye(len(self.c["themes"]))[theme]
 
     @torch.inference_mode()
-    def set_prompt(self, prompt):
+    def set_prompts(self, prompts):
         """The next frame has the new theme."""
-        self.recache(self._theme(prompt))
+        self.recache(self._themes(prompts))
 
     def recache(self, theme):
         """Computes the ring anew as if the world had always had this theme: each frame's estimate
@@ -105,15 +107,17 @@ class Session:
     # --- one frame ---
 
     def _seed_frame(self, latents):
-        """Puts frame 0 into the ring. latents [1, 16, 48] of a seed image, or None."""
+        """Puts frame 0 into the ring. latents [N, 16, 48] of seed images, or None."""
+        count = len(self.seeds)
         estimate, columns = self._estimate(self.state)
         residual = torch.zeros_like(estimate) if latents is None else latents - estimate
-        self._commit(Memory(0, self.state, self.state, torch.zeros(1, 7), torch.zeros(1, 4),
-                            residual, torch.zeros(1, self.c["audio_channels"])), estimate, columns)
+        self._commit(Memory(0, self.state, self.state, torch.zeros(count, 7),
+                            torch.zeros(count, self.c["dit"]["events"]), residual,
+                            torch.zeros(count, self.c["audio_channels"])), estimate, columns)
         self.frame = 1
 
     def _estimate(self, state):
-        """-> the renderer's latents [1, 16, 48] (zeros without one), columns [1, 4, 480]"""
+        """-> the renderer's latents [N, 16, 48] (zeros without one), columns [N, 4, 480]"""
         pose = state[:, :3]
         features = self.world.rays(pose, self.world.rays.depth(pose))
         columns = self.world.renderer.columns(features)
@@ -121,29 +125,30 @@ class Session:
         return estimate if self.c["dit"]["renderer"] else torch.zeros_like(estimate), columns
 
     def _noise(self, frame):
-        """-> video [1, 16, 48], audio [1, 16], events [1, 4]: variance 1"""
+        """-> video [N, 16, 48], audio [N, 16], events [N, 4]: variance 1"""
         latent, audio, events = (self.c["latent"], self.c["audio_channels"],
                                  self.c["dit"]["events"])
         video = latent["rows"] * latent["columns"] * latent["channels"]
         count = video + audio + events
-        noise = torch.as_tensor(uniform_noise(self.seed, self.c["noise_purpose"], frame * count,
-                                              count))[None]
+        noise = torch.stack([torch.as_tensor(uniform_noise(seed, self.c["noise_purpose"],
+                                                           frame * count, count))
+                             for seed in self.seeds])
         video, audio, events = noise.split([video, audio, events], -1)
         return video.unflatten(1, (-1, latent["channels"])), audio, events
 
     def _pass(self, frame, sigma, video, audio, estimate, columns, before, state, action, events):
-        """-> video [1, 16, 48], audio [1, 16], keys, values [layers, 18, heads, 64]"""
+        """-> video [N, 16, 48], audio [N, 16], keys, values [layers, N, 18, heads, 64]"""
         dit = self.world.dit
-        facts = dit.facts(torch.full((1,), sigma), before, state, action, self.theme, events)
+        facts = dit.facts(torch.full((len(self.seeds),), sigma), before, state, action, self.theme, events)
         condition = dit.condition(facts)
         x = dit.embed(video, estimate, columns, audio, facts)
         used = [i for i, memory in enumerate(self.memories) if memory]
-        x, keys, values = dit.run(x, condition, frame, self.keys[:, used], self.values[:, used])
+        x, keys, values = dit.run(x, condition, frame, self.keys[:, :, used], self.values[:, :, used])
         return *dit.head(x, condition, estimate), keys, values
 
     def _denoise(self, frame, estimate, columns, *conditions):
         """Few-step flow matching: x = (1 - sigma) latents + sigma noise; each pass predicts the
-        latents. -> video [1, 16, 48], audio [1, 16]"""
+        latents. -> video [N, 16, 48], audio [N, 16]"""
         noise_video, noise_audio, _ = self._noise(frame)
         video, audio = torch.zeros_like(noise_video), torch.zeros_like(noise_audio)
         for sigma in self.c["dit"]["sigmas"]:
@@ -157,20 +162,20 @@ class Session:
         _, _, keys, values = self._pass(m.frame, 0.0, estimate + m.residual, m.audio, estimate,
                                         columns, m.before, m.state, m.action, m.events)
         slot = m.frame % len(self.memories)
-        self.keys[:, slot], self.values[:, slot] = keys, values
+        self.keys[:, :, slot], self.values[:, :, slot] = keys, values
         self.memories[slot] = m
 
     @torch.inference_mode()
-    def step(self, action):
-        """action: the six keys as 0 or 1 and pointer dx in [-1, 1] -> Frame"""
-        action = torch.as_tensor(action, dtype=torch.float32)[None]
+    def step(self, actions):
+        """actions [N, 7]: the six keys as 0 or 1, pointer dx in [-1, 1] -> Frame"""
+        action = torch.as_tensor(actions, dtype=torch.float32)
         before, self.state = self.state, self.world.dynamics.advance(self.state, action)
         estimate, columns = self._estimate(self.state)
         events = self._noise(self.frame)[2]
         conditions = before, self.state, action, events
         video, audio = self._denoise(self.frame, estimate, columns, *conditions)
-        pixels = self.world.autoencoder.decode(video)[0].permute(1, 2, 0)
-        samples = self.world.audio.decode(audio)[0]
+        pixels = self.world.autoencoder.decode(video).permute(0, 2, 3, 1)
+        samples = self.world.audio.decode(audio)
         self._commit(Memory(self.frame, *conditions, video - estimate, audio), estimate, columns)
         self.frame += 1
         return Frame(pixels, samples)
@@ -179,7 +184,7 @@ class Session:
 
     def snapshot(self):
         """Everything that is needed to go on, as copies."""
-        return {"seed": self.seed, "frame": self.frame, "theme": self.theme.clone(),
+        return {"seeds": self.seeds, "frame": self.frame, "theme": self.theme.clone(),
                 "state": self.state.clone(), "keys": self.keys.clone(),
                 "values": self.values.clone(), "memories": list(self.memories)}
 

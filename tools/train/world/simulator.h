@@ -36,7 +36,7 @@ void world_wisp_mask(int n, const float* states, const float* wisps, uint8_t* ma
 void world_sound(int n, const float* before, const float* after, const int32_t* themes,
                  float* samples);
 
-// 1 where a player can stand: [n].
-void world_free(int n, const float* states, uint8_t* free);
+// 1 where a disc of `radii` [n] can stand: [n]. The player's radius is 0.22.
+void world_free(int n, const float* states, const float* radii, uint8_t* free);
 
 }  // extern "C"

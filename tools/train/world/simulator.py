@@ -4,13 +4,15 @@ All arrays are NumPy, float32 unless said otherwise; shapes and units as in simu
 """
 
 import ctypes
+import os
 import subprocess
 from pathlib import Path
 
 import numpy as np
 
 HERE = Path(__file__).parent
-CACHE = Path("~/.cache/firstbyte/train-world").expanduser()
+CACHE = Path(os.environ.get("FIRSTBYTE_TRAIN_CACHE",
+                            "~/.cache/firstbyte/train-world")).expanduser()
 THEMES = 6
 EVENT_RANGE = 3 ** 0.5
 
@@ -84,10 +86,11 @@ def sound(before, after, themes):
     return out
 
 
-def free(states):
+def free(states, radius=0.22):
+    """Where a disc of `radius` can stand; the player's is 0.22."""
     states = _floats(states)
     out = np.empty(len(states), np.uint8)
-    _call("world_free", states, out)
+    _call("world_free", states, np.full(len(states), radius, np.float32), out)
     return out.astype(bool)
 
 

@@ -8,6 +8,7 @@ is there; an interrupted stage goes on from its checkpoint. All data come from s
 """
 
 import argparse
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from torch.nn import functional as F
 
 from tools.train.voice.loop import Loop, averaged
 from tools.train.world import simulator
+from tools.train.world.dit import train_dit
+from tools.train.world.export import export
 from tools.train.world.model import CONFIG, World, word_bag
 from tools.train.world.phrases import HELD_OUT, TRAINING
 from tools.train.world.simulator import CACHE, THEMES
@@ -114,7 +117,7 @@ def dynamics_loss(model, batch):
 
 
 def roll_out_error(model, ticks=500, streams=64):
-    """Median distance from the simulator, in cells, and the share of states in a wall."""
+    """Median distance from the simulator, in cells, and the share of states well inside a wall."""
     rng = np.random.default_rng(5)
     actions = simulator.scripts(rng, streams, ticks)
     true, _, _ = simulator.play(rng, simulator.uniform_states(rng, streams), actions)
@@ -123,14 +126,14 @@ def roll_out_error(model, ticks=500, streams=64):
         state = model.advance(state, action)
     error = np.hypot(*(state.numpy() - true[-1])[:, :2].T)
     return {"cells off": float(np.median(error)), "cells off p90": float(np.quantile(error, 0.9)),
-            "in walls": 1 - simulator.free(state.numpy()).mean()}
+            "in walls": 1 - simulator.free(state.numpy(), 0.1).mean()}
 
 
 def train_dynamics(world, clean_minutes, noisy_minutes):
     model = world.dynamics
     for name, minutes, rate, noise in (("dynamics-clean", clean_minutes, 3e-3, False),
                                        ("dynamics", noisy_minutes, 2e-3, True)):
-        loop = Loop(name, model, CACHE, minutes, rate=rate)
+        loop = Loop(name, model, CACHE, minutes, rate=rate, clock=time.thread_time)
         rng = np.random.default_rng(3 + loop.steps)
 
         def batches():
@@ -139,6 +142,200 @@ def train_dynamics(world, clean_minutes, noisy_minutes):
 
         loop.run(batches, lambda batch: dynamics_loss(model, batch), lambda: roll_out_error(model),
                  100)
+
+
+# --- sound and prompt ----------------------------------------------------------------------------
+
+def walk(rng, streams, ticks, start=None):
+    """Random scripts. -> states [T + 1, n, 6], wisps [T + 1, n, 6], events [T, n, 4], actions"""
+    actions = simulator.scripts(rng, streams, ticks)
+    start = simulator.uniform_states(rng, streams) if start is None else start
+    return *simulator.play(rng, start, actions), actions
+
+
+def fit_sound(world):
+    """Principal components of the ticks' sounds."""
+    if (CACHE / "sound.pt").exists():
+        return
+    rng, module = np.random.default_rng(6), world.audio
+    states, _, _, _ = walk(rng, 400, 40)
+    before, after = states[:-1].reshape(-1, 6), states[1:].reshape(-1, 6)
+    x = torch.as_tensor(simulator.sound(before, after, rng.integers(0, THEMES, len(before))))
+    module.mean.copy_(x.mean(0))
+    _, values, vectors = torch.linalg.svd((x - module.mean).double(), full_matrices=False)
+    n = CONFIG["audio_channels"]
+    scale = (values[:n] / len(x) ** 0.5).clamp(min=1e-3)[:, None]
+    module.basis.copy_(vectors[:n] * scale)
+    module.inverse.copy_(vectors[:n] / scale)
+    error = (module.decode(module.encode(x)) - x).square().mean()
+    print(f"sound: signal to noise {10 * torch.log10(x.square().mean() / error):.1f} dB, "
+          f"spectrum {[round(v.item(), 4) for v in values[:n + 1] / len(x) ** 0.5]}", flush=True)
+    torch.save(module.state_dict(), CACHE / "sound.pt")
+
+
+def train_prompt(world):
+    """Logistic regression on word bags; words are dropped at random, so that single ones count."""
+    if (CACHE / "prompt.pt").exists():
+        return
+    texts = [(text, theme) for theme, group in enumerate(TRAINING) for text in group]
+    bags = torch.stack([word_bag(text, CONFIG["prompt_buckets"]) for text, _ in texts])
+    themes = torch.tensor([theme for _, theme in texts])
+    common = (bags > 0).float().sum(0) > 6  # words like "the" say nothing
+    optimizer = torch.optim.AdamW(world.prompt.parameters(), 0.03, weight_decay=0.01)
+    for _ in range(600):
+        x = bags * (torch.rand_like(bags) > 0.3) * ~common
+        loss = F.cross_entropy(world.prompt(x), themes)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    world.prompt.linear.weight.data[:, common] = 0
+    right = [world.prompt(word_bag(t, CONFIG["prompt_buckets"])[None]).argmax().item() == theme
+             for theme, group in enumerate(HELD_OUT) for t in group]
+    print(f"prompt: held-out wordings {np.mean(right):.3f}", flush=True)
+    torch.save(world.prompt.state_dict(), CACHE / "prompt.pt")
+
+
+# --- depth --------------------------------------------------------------------------------------
+
+def train_depth(world, minutes):
+    """The density map alone, on the simulator's depth: it does not form from pictures."""
+    module = torch.nn.ParameterDict({"density": world.rays.density})
+    loop = Loop("depth", module, CACHE, minutes, rate=0.05, decay=0.0,
+                clock=time.thread_time)
+    rng = np.random.default_rng(7 + loop.steps)
+
+    def batch_of(rng, n):
+        states = simulator.uniform_states(rng, n)
+        return torch.as_tensor(states[:, :3]), torch.as_tensor(simulator.depth(states))
+
+    held = batch_of(np.random.default_rng(8), 512)
+
+    def batches():
+        while True:
+            yield batch_of(rng, 64), 64
+
+    def loss(batch):
+        pose, target = batch
+        depth = world.rays.depth(pose)
+        return (depth / target).log().abs().mean() + 0.3 * (depth - target).abs().mean()
+
+    def evaluate():
+        error = (world.rays.depth(held[0]) - held[1]).abs()
+        return {"median error cells": error.median().item(), "mean": error.mean().item()}
+
+    loop.run(batches, loss, evaluate, 30)
+
+
+# --- frames as latents --------------------------------------------------------------------------
+
+POSES, STREAMS, TICKS = 60000, 200, 250
+
+
+@torch.inference_mode()
+def encoded(world, states, themes, wisps):
+    """-> bf16 [n, 16, 48]"""
+    parts = []
+    for i in range(0, len(states), 250):
+        part = slice(i, i + 250)
+        frames = simulator.render(states[part], themes[part], None if wisps is None
+                                  else wisps[part])
+        with autocast():
+            parts.append(world.autoencoder.encode(pictures(frames)).bfloat16())
+        if i % 15000 == 0:
+            print(f"pool: {i} of {len(states)}", flush=True)
+    return torch.cat(parts)
+
+
+def make_pools(world):
+    """poses.pt: single poses without a wisp, a third of them after a walk. walks.pt: streams of
+    one theme each, with wisps."""
+    rng = np.random.default_rng(9)
+    if not (CACHE / "poses.pt").exists():
+        states = simulator.uniform_states(rng, POSES)
+        states[::3] = walk(rng, len(states[::3]), 30, states[::3])[0][-1]
+        themes = rng.integers(0, THEMES, POSES)
+        torch.save({"pose": torch.as_tensor(states[:, :3]), "theme": torch.as_tensor(themes),
+                    "latents": encoded(world, states, themes, None)}, CACHE / "poses.pt")
+    if not (CACHE / "walks.pt").exists():
+        states, wisps, events, actions = walk(rng, STREAMS, TICKS)
+        themes = np.tile(rng.integers(0, THEMES, STREAMS), (TICKS, 1))  # [T, n]
+        after = states[1:].reshape(-1, 6)
+        latents = encoded(world, after, themes.ravel(), wisps[1:].reshape(-1, 6))
+        samples = simulator.sound(states[:-1].reshape(-1, 6), after, themes.ravel())
+        codes = world.audio.encode(torch.as_tensor(samples))
+        torch.save({"states": torch.as_tensor(states), "wisps": torch.as_tensor(wisps),
+                    "events": torch.as_tensor(events), "actions": torch.as_tensor(actions),
+                    "themes": torch.as_tensor(themes),
+                    "latents": latents.unflatten(0, (TICKS, STREAMS)),
+                    "codes": codes.unflatten(0, (TICKS, STREAMS))}, CACHE / "walks.pt")
+
+
+# --- renderer and localizer ---------------------------------------------------------------------
+
+def train_renderer(world, minutes):
+    pool = torch.load(CACHE / "poses.pt", weights_only=True)
+    count, eye = len(pool["pose"]) - 1000, torch.eye(THEMES)
+    world.rays.density.requires_grad_(False)
+    module = torch.nn.ModuleDict({"rays": world.rays, "renderer": world.renderer})
+    loop = Loop("renderer", module, CACHE, minutes, rate=3e-3)
+    generator = torch.Generator().manual_seed(10 + loop.steps)
+
+    def batches():
+        while True:
+            for index in torch.randperm(count, generator=generator).split(128):
+                yield index, len(index)
+
+    def error(index):
+        pose, theme = pool["pose"][index], eye[pool["theme"][index]]
+        with torch.no_grad():
+            depth = world.rays.depth(pose)
+        with autocast():
+            columns = world.renderer.columns(world.rays(pose, depth))
+            estimate = world.renderer(columns, theme)
+        return F.mse_loss(estimate.float(), pool["latents"][index].float())
+
+    held = torch.arange(count, count + 1000)
+    loop.run(batches, error, lambda: {"held-out latent MSE": error(held).item()}, 120)
+
+
+def train_localizer(world, minutes):
+    poses = torch.load(CACHE / "poses.pt", weights_only=True)
+    walks = torch.load(CACHE / "walks.pt", weights_only=True)
+    latents = torch.cat([poses["latents"], walks["latents"].flatten(0, 1)])
+    pose = torch.cat([poses["pose"], walks["states"][1:, :, :3].flatten(0, 1)])
+    theme = torch.cat([poses["theme"], walks["themes"].flatten()])
+    d = CONFIG["localizer"]
+    size, turn = 10 / d["bins"], 2 * np.pi / d["headings"]
+    cell = (pose[:, :2] / size).floor().clamp(0, d["bins"] - 1)
+    offset = pose[:, :2] - (cell + 0.5) * size
+    bins = (cell[:, 1] * d["bins"] + cell[:, 0]).long()
+    heading = (pose[:, 2] / turn).round().long() % d["headings"]
+    held = torch.arange(POSES - 1000, POSES)
+    used = torch.cat([torch.arange(POSES - 1000), torch.arange(POSES, len(pose))])
+    loop = Loop("localizer", world.localizer, CACHE, minutes, rate=2e-3,
+                clock=time.thread_time)
+    generator = torch.Generator().manual_seed(11 + loop.steps)
+
+    def batches():
+        while True:
+            for index in used[torch.randperm(len(used), generator=generator)].split(256):
+                yield index, len(index)
+
+    def loss(index):
+        x = latents[index].float()
+        x = x + 0.1 * torch.randn_like(x) * world.localizer.training
+        a, b, c, e = world.localizer(x)
+        return (F.cross_entropy(a, bins[index]) + 8 * F.mse_loss(b, offset[index])
+                + F.cross_entropy(c, heading[index]) + 0.3 * F.cross_entropy(e, theme[index]))
+
+    def evaluate():
+        a, _, c, e = world.localizer(latents[held].float())
+        top = a.topk(d["positions"]).indices == bins[held][:, None]
+        return {"loss": loss(held).item(), "bin in top 12": top.any(1).float().mean().item(),
+                "heading": (c.argmax(-1) == heading[held]).float().mean().item(),
+                "theme": (e.argmax(-1) == theme[held]).float().mean().item()}
+
+    loop.run(batches, loss, evaluate, 60)
 
 
 # --- everything ---------------------------------------------------------------------------------
@@ -150,9 +347,21 @@ def latest_world():
     """The world as far as it has been trained (also from running stages)."""
     torch.manual_seed(1)
     world = World()
-    for name, module in (("autoencoder", world.autoencoder), ("dynamics", world.dynamics)):
+    for name, module in (("autoencoder", world.autoencoder), ("dynamics", world.dynamics),
+                         ("localizer", world.localizer)):
         if (weights := averaged(CACHE, name)) is not None:
             module.load_state_dict(weights)
+    for name, module in (("sound", world.audio), ("prompt", world.prompt)):
+        if (CACHE / f"{name}.pt").exists():
+            module.load_state_dict(torch.load(CACHE / f"{name}.pt", weights_only=True))
+    if (weights := averaged(CACHE, "depth")) is not None:
+        world.rays.density.data.copy_(weights["density"])
+    if (weights := averaged(CACHE, "renderer")) is not None:
+        torch.nn.ModuleDict({"rays": world.rays,
+                             "renderer": world.renderer}).load_state_dict(weights)
+    if (weights := averaged(CACHE, "dit")) is not None:
+        world.dit.load_state_dict({name.removeprefix("dit."): value
+                                   for name, value in weights.items() if name.startswith("dit.")})
     return world
 
 
@@ -161,19 +370,29 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", default="models/state-dit-rooms")
     parser.add_argument("--stages", default=STAGES)
-    parser.add_argument("--autoencoder-minutes", type=float, default=25)
-    parser.add_argument("--dynamics-minutes", type=float, default=8)
+    for name, minutes in (("autoencoder", 22), ("dynamics", 8), ("depth", 1.5), ("renderer", 15),
+                          ("localizer", 4), ("dit", 35)):
+        parser.add_argument(f"--{name}-minutes", type=float, default=minutes)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--bf16", action="store_true", help="faster on CPUs with AVX512-BF16 only")
     a = parser.parse_args()
     torch.set_num_threads(a.threads)
     BF16 = a.bf16
-    stages = a.stages.split()
     world = latest_world()
-    if "autoencoder" in stages:
-        train_autoencoder(world, a.autoencoder_minutes)
-    if "dynamics" in stages:
-        train_dynamics(world, 0.3 * a.dynamics_minutes, 0.7 * a.dynamics_minutes)
+    run = {"autoencoder": lambda: train_autoencoder(world, a.autoencoder_minutes),
+           "dynamics": lambda: train_dynamics(world, 0.3 * a.dynamics_minutes,
+                                              0.7 * a.dynamics_minutes),
+           "sound": lambda: fit_sound(world),
+           "prompt": lambda: train_prompt(world),
+           "depth": lambda: train_depth(world, a.depth_minutes),
+           "pool": lambda: make_pools(world),
+           "renderer": lambda: train_renderer(world, a.renderer_minutes),
+           "localizer": lambda: train_localizer(world, a.localizer_minutes),
+           "dit": lambda: train_dit(world, a.dit_minutes, autocast),
+           "export": lambda: export(world, a.out)}
+    for stage in STAGES.split():
+        if stage in a.stages.split():
+            run[stage]()
 
 
 if __name__ == "__main__":
