@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -31,7 +32,13 @@ class WeightLoader {
   RmsNorm LoadRmsNorm(const std::string& name, int size, float epsilon);
   Embedding LoadEmbedding(const std::string& name, int rows, int size);
   std::vector<float> LoadVector(const std::string& tensor, int size);
+  // `tensor` as it is, for layers that are made of it elsewhere; empty after a problem.
+  std::vector<float> LoadTensor(const std::string& tensor, const std::vector<int64_t>& shape) {
+    return Read(tensor, shape);
+  }
 
+  // A check of the caller's own, kept like the loader's.
+  void Check(absl::Status status) { status_.Update(std::move(status)); }
   const absl::Status& status() const { return status_; }
 
  private:

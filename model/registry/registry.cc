@@ -6,20 +6,40 @@
 #include "base/error.h"
 #include "model/registry/families.h"
 #include "nlohmann/json.hpp"
+#include "yaml-cpp/yaml.h"
 
 namespace firstbyte {
 namespace {
 
-absl::StatusOr<std::string> ModelType(const std::string& folder) {
-  const std::string path = folder + "/config.json";
-  std::ifstream file(path);
-  if (!file) return Error(absl::StatusCode::kNotFound, "NO_MODEL", absl::StrCat("no ", path));
+absl::Status NoType(const std::string& path) {
+  return Error(absl::StatusCode::kInvalidArgument, "BAD_CONFIG",
+               absl::StrCat(path, ": no model_type"));
+}
+
+absl::StatusOr<std::string> TypeInJson(const std::string& path, std::ifstream& file) {
   auto json = nlohmann::json::parse(file, nullptr, false);
   if (!json.is_object() || !json.contains("model_type") || !json["model_type"].is_string()) {
-    return Error(absl::StatusCode::kInvalidArgument, "BAD_CONFIG",
-                 absl::StrCat(path, ": no model_type"));
+    return NoType(path);
   }
   return json["model_type"].get<std::string>();
+}
+
+absl::StatusOr<std::string> TypeInYaml(const std::string& path, std::ifstream& file) {
+  try {
+    const YAML::Node root = YAML::Load(file);
+    if (!root.IsMap() || !root["model_type"] || !root["model_type"].IsScalar()) return NoType(path);
+    return root["model_type"].Scalar();
+  } catch (const YAML::Exception& e) {
+    return Error(absl::StatusCode::kInvalidArgument, "BAD_CONFIG",
+                 absl::StrCat(path, ": ", e.what()));
+  }
+}
+
+absl::StatusOr<std::string> ModelType(const std::string& folder) {
+  const std::string json_path = folder + "/config.json", yaml_path = folder + "/config.yaml";
+  if (std::ifstream json(json_path); json) return TypeInJson(json_path, json);
+  if (std::ifstream yaml(yaml_path); yaml) return TypeInYaml(yaml_path, yaml);
+  return Error(absl::StatusCode::kNotFound, "NO_MODEL", absl::StrCat("no ", json_path));
 }
 
 }  // namespace
@@ -29,6 +49,7 @@ absl::StatusOr<std::vector<std::unique_ptr<Model>>> OpenModelFolder(const std::s
   absl::StatusOr<std::string> type = ModelType(folder);
   if (!type.ok()) return type.status();
   if (*type == "aligned_mel") return OpenAlignedMel(folder, options);
+  if (*type == "waypoint-1.5") return OpenWaypoint(folder, options);
   return Error(absl::StatusCode::kInvalidArgument, "UNKNOWN_FAMILY",
                absl::StrCat(folder, ": no model family is called \"", *type, "\""));
 }

@@ -1,4 +1,4 @@
-// Opens a model folder: config.json says which family it belongs to.
+// Opens a model folder: config.json or config.yaml says which family it belongs to.
 #pragma once
 
 #include <memory>

@@ -28,7 +28,9 @@ absl::StatusOr<std::vector<std::string>> ListModelFolders(const std::string& dir
   std::error_code error;
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(dir, error)) {
-    if (fs::exists(entry.path() / "config.json")) names.push_back(entry.path().filename().string());
+    if (fs::exists(entry.path() / "config.json") || fs::exists(entry.path() / "config.yaml")) {
+      names.push_back(entry.path().filename().string());
+    }
   }
   if (error) return absl::NotFoundError(absl::StrCat("cannot read ", dir, ": ", error.message()));
   std::sort(names.begin(), names.end());
