@@ -166,7 +166,7 @@ class Session:
         self.memories[slot] = m
 
     @torch.inference_mode()
-    def step(self, actions):
+    def step(self, actions, picture=True):
         """actions [N, 7]: the six keys as 0 or 1, pointer dx in [-1, 1] -> Frame"""
         action = torch.as_tensor(actions, dtype=torch.float32)
         before, self.state = self.state, self.world.dynamics.advance(self.state, action)
@@ -174,7 +174,7 @@ class Session:
         events = self._noise(self.frame)[2]
         conditions = before, self.state, action, events
         video, audio = self._denoise(self.frame, estimate, columns, *conditions)
-        pixels = self.world.autoencoder.decode(video).permute(0, 2, 3, 1)
+        pixels = self.world.autoencoder.decode(video).permute(0, 2, 3, 1) if picture else None
         samples = self.world.audio.decode(audio)
         self._commit(Memory(self.frame, *conditions, video - estimate, audio), estimate, columns)
         self.frame += 1
