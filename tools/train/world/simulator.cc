@@ -6,9 +6,9 @@
 
 namespace {
 
-constexpr int kSize = 10;       // cells
-constexpr int kPixels = 64;     // picture
-constexpr int kSamples = 800;   // a tick
+constexpr int kSize = 10;                   // cells
+constexpr int kPixels = 64;                 // picture
+constexpr int kSamples = 800;               // a tick
 constexpr float kTangent = 0.76732698798F;  // of half the field of view, 37.5 degrees
 constexpr float kPi = 3.14159265359F;
 constexpr float kMove = 0.08F, kTurn = 6 * kPi / 180, kPointer = 10 * kPi / 180, kRadius = 0.22F;
@@ -98,15 +98,43 @@ struct Theme {
 };
 constexpr Theme kThemes[6] = {
     {{.25F, .5F, .95F}, {.7F, .85F, 1}, {.75F, .85F, .95F}, {.5F, .45F, .35F}, 1, .05F, .3F, 0, 0},
-    {{.02F, .02F, .10F}, {.08F, .08F, .22F}, {.03F, .03F, .1F}, {.15F, .15F, .3F}, .45F, .12F, .4F,
-     .2F, 0},
-    {{.75F, .8F, .88F}, {.92F, .94F, .98F}, {.93F, .95F, 1}, {.95F, .96F, 1}, 1, .12F, .75F, .5F,
+    {{.02F, .02F, .10F},
+     {.08F, .08F, .22F},
+     {.03F, .03F, .1F},
+     {.15F, .15F, .3F},
+     .45F,
+     .12F,
+     .4F,
+     .2F,
+     0},
+    {{.75F, .8F, .88F},
+     {.92F, .94F, .98F},
+     {.93F, .95F, 1},
+     {.95F, .96F, 1},
+     1,
+     .12F,
+     .75F,
+     .5F,
      0},
     {{.05F, 0, .12F}, {.45F, .05F, .5F}, {.1F, 0, .2F}, {.05F, .02F, .12F}, .5F, .05F, .6F, 0, 1},
-    {{.95F, .65F, .35F}, {1, .85F, .6F}, {.95F, .8F, .55F}, {.85F, .65F, .35F}, 1, .08F, .7F, .2F,
+    {{.95F, .65F, .35F},
+     {1, .85F, .6F},
+     {.95F, .8F, .55F},
+     {.85F, .65F, .35F},
+     1,
+     .08F,
+     .7F,
+     .2F,
      0},
-    {{.1F, .25F, .05F}, {.45F, .75F, .15F}, {.3F, .55F, .1F}, {.25F, .4F, .1F}, .75F, .14F, .5F,
-     .1F, 0},
+    {{.1F, .25F, .05F},
+     {.45F, .75F, .15F},
+     {.3F, .55F, .1F},
+     {.25F, .4F, .1F},
+     .75F,
+     .14F,
+     .5F,
+     .1F,
+     0},
 };
 constexpr Color kRooms[4] = {
     {.85F, .3F, .25F}, {.3F, .65F, .35F}, {.3F, .45F, .9F}, {.9F, .75F, .3F}};
@@ -115,10 +143,14 @@ constexpr Color kRooms[4] = {
 float Pattern(int face, float u, float v) {
   u -= std::floor(u);
   switch (face) {
-    case 0: return u < 0.5F ? 1 : 0.62F;                       // upright stripes
-    case 1: return v < 0.3F || v > 0.75F ? 0.68F : 1;          // a band
-    case 2: return (u < 0.5F) == (v < 0.5F) ? 1 : 0.66F;       // checks
-    default: return std::abs(u - 0.5F) + std::abs(v - 0.5F) < 0.34F ? 0.6F : 1;  // diamonds
+    case 0:
+      return u < 0.5F ? 1 : 0.62F;  // upright stripes
+    case 1:
+      return v < 0.3F || v > 0.75F ? 0.68F : 1;  // a band
+    case 2:
+      return (u < 0.5F) == (v < 0.5F) ? 1 : 0.66F;  // checks
+    default:
+      return std::abs(u - 0.5F) + std::abs(v - 0.5F) < 0.34F ? 0.6F : 1;  // diamonds
   }
 }
 
@@ -225,25 +257,32 @@ void Drift(const float* s, const float* e, float* w) {
   const float side = 0.02F * e[1], away = 0.02F * e[2];  // pushes in the player's frame
   w[3] = 0.8F * w[3] + side * n + away * c;
   w[4] = 0.8F * w[4] - side * c + away * n;
-  if (Fits(w[1] + w[3], w[2], 0.12F)) w[1] += w[3];
-  else w[3] = 0;
-  if (Fits(w[1], w[2] + w[4], 0.12F)) w[2] += w[4];
-  else w[4] = 0;
+  if (Fits(w[1] + w[3], w[2], 0.12F))
+    w[1] += w[3];
+  else
+    w[3] = 0;
+  if (Fits(w[1], w[2] + w[4], 0.12F))
+    w[2] += w[4];
+  else
+    w[4] = 0;
   w[5] = InSight(s, w) ? 0 : w[5] + 1;
   const float dx = w[1] - s[0], dy = w[2] - s[1], d = dx * dx + dy * dy;
   if (w[5] > 8 || d < 0.3F * 0.3F || d > 3.6F * 3.6F || e[3] > 1.712F) w[0] = 0;  // 0.6 % a tick
 }
 
-// --- sound: everything repeats within whole ticks, so ticks join without clicks -------------------
+// --- sound: everything repeats within whole ticks, so ticks join without clicks
+// -------------------
 
 struct Hum {
   int hertz[4];  // multiples of 20
   float level[4];
 };
-constexpr Hum kHums[6] = {
-    {{220, 440, 660, 0}, {.05F, .03F, .02F, 0}}, {{80, 120, 0, 0}, {.07F, .04F, 0, 0}},
-    {{500, 740, 1000, 1500}, {.03F, .02F, .02F, .01F}}, {{60, 180, 300, 420}, {.05F, .04F, .03F, .02F}},
-    {{140, 280, 1120, 0}, {.05F, .03F, .015F, 0}}, {{100, 160, 260, 0}, {.05F, .05F, .03F, 0}}};
+constexpr Hum kHums[6] = {{{220, 440, 660, 0}, {.05F, .03F, .02F, 0}},
+                          {{80, 120, 0, 0}, {.07F, .04F, 0, 0}},
+                          {{500, 740, 1000, 1500}, {.03F, .02F, .02F, .01F}},
+                          {{60, 180, 300, 420}, {.05F, .04F, .03F, .02F}},
+                          {{140, 280, 1120, 0}, {.05F, .03F, .015F, 0}},
+                          {{100, 160, 260, 0}, {.05F, .05F, .03F, 0}}};
 
 float Footstep(int i) {  // i in [0, 800): a soft knock that ends at zero
   const float t = i / 16000.0F, end = 1 - i / 800.0F;
@@ -275,7 +314,8 @@ void AdvanceOne(const float* s, const float* a, float* out) {
   if (went > 0.03F) step = (step + 1) % 7;
   if (collides && s[4] < 0.5F && s[5] < 0.5F) cooldown = 5;
   out[0] = x, out[1] = y, out[2] = heading;
-  out[3] = static_cast<float>(step), out[4] = collides ? 1 : 0, out[5] = static_cast<float>(cooldown);
+  out[3] = static_cast<float>(step), out[4] = collides ? 1 : 0,
+  out[5] = static_cast<float>(cooldown);
 }
 
 }  // namespace
@@ -348,7 +388,8 @@ void world_sound(int n, const float* before, const float* after, const int32_t* 
     for (int j = 0; j < kSamples; ++j) {
       float y = 0;
       for (int k = 0; k < 4; ++k) {
-        y += hum.level[k] * std::sin(2 * kPi * static_cast<float>(hum.hertz[k] * j % 16000) / 16000);
+        y +=
+            hum.level[k] * std::sin(2 * kPi * static_cast<float>(hum.hertz[k] * j % 16000) / 16000);
       }
       if (step) y += Footstep(j);
       if (bump >= 0) y += Bump(j + kSamples * bump);

@@ -6,9 +6,9 @@
 // Units: cells, radians (counter-clockwise, right of heading h is (sin h, -cos h)), 20 ticks a
 // second. All arrays are row-major.
 //   state  [n, 6]  x, y, heading, step counter 0..6, collision 0..1, bump cooldown 0..5
-//   action [n, 7]  forward, back, left, right, turn left, turn right (0 or 1), pointer dx in [-1, 1]
-//   wisp   [n, 6]  alive 0..1, x, y, vx, vy, ticks out of sight
-//   events [n, 4]  chance: uniform in +-sqrt 3
+//   action [n, 7]  forward, back, left, right, turn left, turn right (0 or 1), pointer dx in [-1,
+//   1] wisp   [n, 6]  alive 0..1, x, y, vx, vy, ticks out of sight events [n, 4]  chance: uniform
+//   in +-sqrt 3
 #pragma once
 
 #include <cstdint>
