@@ -60,14 +60,17 @@ inline void ConvLine(const ConvStep& step, const float* x, float* y, int column)
 
 void Conv3x3(const ConvStep& step) {
   const int64_t in_line = static_cast<int64_t>(step.width + 2) * step.channels;
-  const int64_t out_line = static_cast<int64_t>(step.width) * step.weights->n;
+  const int border = step.bordered ? 1 : 0;
+  const int64_t out_line = static_cast<int64_t>(step.width + 2 * border) * step.weights->n;
   // Columns outside: a panel of weights is read from memory once for all maps.
   for (int column = 0; column < step.weights->n; column += 2 * kLanes) {
     const bool both = step.weights->n - column > kLanes;
     for (int map = 0; map < step.maps; ++map) {
       for (int line = 0; line < step.height; ++line) {
         const float* x = step.x + (static_cast<int64_t>(map) * (step.height + 2) + line) * in_line;
-        float* y = step.y + (static_cast<int64_t>(map) * step.height + line) * out_line;
+        float* y =
+            step.y + border * step.weights->n +
+            (static_cast<int64_t>(map) * (step.height + 2 * border) + line + border) * out_line;
         if (both) {
           ConvLine<2>(step, x, y, column);
         } else {

@@ -15,9 +15,10 @@ namespace firstbyte::kernels {
 struct ConvStep {
   const PackedWeights* weights;  // [n, 3 * 3 * channels]: rows of taps, taps, channels
   const float* x;                // [maps][height + 2][width + 2][channels]
-  float* y;                      // [maps][height][width][n]
+  float* y;                      // [maps][height][width][n], in a border when `bordered`
   int maps, height, width, channels;
   Epilogue epilogue;
+  bool bordered;
 };
 
 // Normalisation over a whole map (GroupNorm of one group), then gain and bias by channel.

@@ -86,7 +86,12 @@ Conv3x3::Conv3x3(const KernelTable& kernels, absl::Span<const float> weight,
 
 void Conv3x3::Forward(const float* x, int maps, int height, int width, float* y,
                       Epilogue epilogue) const {
-  kernels_->conv3x3({&packed_, x, y, maps, height, width, channels_, epilogue});
+  kernels_->conv3x3({&packed_, x, y, maps, height, width, channels_, epilogue, false});
+}
+
+void Conv3x3::ForwardBordered(const float* x, int maps, int height, int width, float* y,
+                              Epilogue epilogue) const {
+  kernels_->conv3x3({&packed_, x, y, maps, height, width, channels_, epilogue, true});
 }
 
 }  // namespace firstbyte::nn

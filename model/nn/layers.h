@@ -103,10 +103,12 @@ class Conv3x3 {
 
   int inputs() const { return channels_; }
   int outputs() const { return packed_.n; }
-  // x [maps, height + 2, width + 2, inputs] in a border of zeros -> y [maps, height, width,
-  // outputs]
+  // x [maps, height + 2, width + 2, inputs], border zero -> y [maps, height, width, outputs]
   void Forward(const float* x, int maps, int height, int width, float* y,
                Epilogue epilogue = Epilogue::kNone) const;
+  // The same, with y [maps, height + 2, width + 2, outputs]: its inside is written.
+  void ForwardBordered(const float* x, int maps, int height, int width, float* y,
+                       Epilogue epilogue = Epilogue::kNone) const;
 
  private:
   const KernelTable* kernels_ = nullptr;

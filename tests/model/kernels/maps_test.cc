@@ -39,11 +39,12 @@ struct Convolution {
   }
 
   std::vector<float> Run(const KernelTable& table, const std::vector<float>& x, int maps,
-                         int height, int width) const {
-    std::vector<float> y(maps * height * width * n, -7.0f);
+                         int height, int width, bool bordered_out = false) const {
+    std::vector<float> y(maps * height * width * n);
+    if (bordered_out) y = Bordered(y, maps, height, width, n);
     auto bordered = Bordered(x, maps, height, width, channels);
-    table.conv3x3(
-        {&packed, bordered.data(), y.data(), maps, height, width, channels, Epilogue::kNone});
+    table.conv3x3({&packed, bordered.data(), y.data(), maps, height, width, channels,
+                   Epilogue::kNone, bordered_out});
     return y;
   }
 
@@ -86,6 +87,13 @@ TEST_P(MapsTest, AMapDoesNotDependOnTheBatch) {
         conv.Run(table(), {x.begin() + map * size, x.begin() + (map + 1) * size}, 1, height, width);
     ASSERT_EQ(0, std::memcmp(one.data(), &all[map * one.size()], sizeof(float) * one.size()));
   }
+}
+
+TEST_P(MapsTest, ConvolutionLeavesTheBorderOfItsOutput) {
+  Convolution conv(40, 6);
+  auto x = Random(2 * 4 * 4 * 6, 9);
+  EXPECT_EQ(conv.Run(table(), x, 2, 4, 4, true),
+            Bordered(conv.Run(table(), x, 2, 4, 4), 2, 4, 4, 40));
 }
 
 TEST_P(MapsTest, NormalisesAWholeMap) {
