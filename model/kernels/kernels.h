@@ -63,6 +63,9 @@ int64_t FilterScratchFloats();
 struct ConvStep;  // maps.h
 struct MapNormStep;
 struct BlockAttentionStep;  // tokens.h
+struct ModulateStep;
+struct GateStep;
+struct HeadsStep;
 
 struct KernelTable {
   Isa isa;
@@ -95,6 +98,9 @@ struct KernelTable {
   void (*conv3x3)(const ConvStep& step);
   void (*map_norm)(const MapNormStep& step);
   void (*block_attention)(const BlockAttentionStep& step);
+  void (*modulate)(const ModulateStep& step);
+  void (*gate)(const GateStep& step);
+  void (*heads)(const HeadsStep& step);
 
   // y = exp(x), and y = sin(x), z = cos(x); |x| up to 8000. For tests and tables.
   void (*exp)(const float* x, int64_t count, float* y);

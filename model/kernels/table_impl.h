@@ -9,6 +9,7 @@
 #include "model/kernels/ops_impl.h"
 #include "model/kernels/pulses_impl.h"
 #include "model/kernels/tables.h"
+#include "model/kernels/tokens_impl.h"
 
 namespace firstbyte::kernels {
 namespace {
@@ -16,9 +17,10 @@ namespace {
 void FilterWithTwiddles(const FilterStep& step) { Filter(step, FftTwiddles()); }
 
 constexpr KernelTable MakeTable(Isa isa) {
-  return {isa,     Linear,    RmsNorm,        Swiglu, TanhGate,
-          Add,     RopeTable, Attention,      Pulses, FilterWithTwiddles,
-          Conv3x3, MapNorm,   BlockAttention, ExpRow, SinCosRow};
+  return {isa,     Linear,    RmsNorm,        Swiglu,   TanhGate,
+          Add,     RopeTable, Attention,      Pulses,   FilterWithTwiddles,
+          Conv3x3, MapNorm,   BlockAttention, Modulate, Gate,
+          Heads,   ExpRow,    SinCosRow};
 }
 
 }  // namespace

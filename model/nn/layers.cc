@@ -4,12 +4,8 @@
 #include <cstring>
 #include <vector>
 
-#include "model/kernels/maps.h"
-
 namespace firstbyte::nn {
-namespace {
 
-// [n, channels, taps] -> [n, taps, channels]: a gathered input row is taps whole rows.
 std::vector<float> TapsFirst(absl::Span<const float> weight, int n, int channels, int taps) {
   std::vector<float> out(weight.size());
   for (int row = 0; row < n; ++row) {
@@ -21,8 +17,6 @@ std::vector<float> TapsFirst(absl::Span<const float> weight, int n, int channels
   }
   return out;
 }
-
-}  // namespace
 
 Linear::Linear(const KernelTable& kernels, absl::Span<const float> weight,
                absl::Span<const float> bias, int n, int k)
@@ -71,27 +65,6 @@ void CausalConv::Forward(const float* x, absl::Span<const ConvSegment> segments,
     m += segment.rows;
   }
   linear_.Forward(scratch, m, y, epilogue);
-}
-
-Conv3x3::Conv3x3(const KernelTable& kernels, absl::Span<const float> weight,
-                 absl::Span<const float> bias, int n, int channels)
-    : kernels_(&kernels),
-      panels_({kernels::PackedFloats(n, 9 * channels)}),
-      bias_({(n + kernels::kPanel - 1) / kernels::kPanel * kernels::kPanel}),
-      channels_(channels) {
-  kernels::PackWeights(TapsFirst(weight, n, channels, 9).data(), n, 9 * channels, panels_.data());
-  std::copy(bias.begin(), bias.end(), bias_.data());
-  packed_ = {panels_.data(), bias_.data(), n, 9 * channels};
-}
-
-void Conv3x3::Forward(const float* x, int maps, int height, int width, float* y,
-                      Epilogue epilogue) const {
-  kernels_->conv3x3({&packed_, x, y, maps, height, width, channels_, epilogue, false});
-}
-
-void Conv3x3::ForwardBordered(const float* x, int maps, int height, int width, float* y,
-                              Epilogue epilogue) const {
-  kernels_->conv3x3({&packed_, x, y, maps, height, width, channels_, epilogue, true});
 }
 
 }  // namespace firstbyte::nn

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "absl/types/span.h"
 #include "model/kernels/kernels.h"
@@ -68,6 +69,10 @@ class Embedding {
   int rows_ = 0, size_ = 0;
 };
 
+// A convolution's weight as PyTorch stores it, [n, channels, taps], as rows that meet gathered
+// inputs: [n, taps, channels].
+std::vector<float> TapsFirst(absl::Span<const float> weight, int n, int channels, int taps);
+
 // A stretch of rows that belong to one stream, with what the convolution remembers of the stream.
 struct ConvSegment {
   float* tail;  // [taps - 1, channels]: the stream's last inputs, zeros at its start; updated
@@ -91,30 +96,6 @@ class CausalConv {
  private:
   Linear linear_;  // over gathered taps: [n, taps * channels]
   int channels_ = 0, taps_ = 1;
-};
-
-// 3 x 3 convolution of maps, channels together (kernels/maps.h).
-class Conv3x3 {
- public:
-  Conv3x3() = default;
-  // weight [n, channels, 3, 3] as PyTorch stores it; bias [n] or empty.
-  Conv3x3(const KernelTable& kernels, absl::Span<const float> weight, absl::Span<const float> bias,
-          int n, int channels);
-
-  int inputs() const { return channels_; }
-  int outputs() const { return packed_.n; }
-  // x [maps, height + 2, width + 2, inputs], border zero -> y [maps, height, width, outputs]
-  void Forward(const float* x, int maps, int height, int width, float* y,
-               Epilogue epilogue = Epilogue::kNone) const;
-  // The same, with y [maps, height + 2, width + 2, outputs]: its inside is written.
-  void ForwardBordered(const float* x, int maps, int height, int width, float* y,
-                       Epilogue epilogue = Epilogue::kNone) const;
-
- private:
-  const KernelTable* kernels_ = nullptr;
-  Tensor panels_, bias_;
-  kernels::PackedWeights packed_;
-  int channels_ = 0;
 };
 
 }  // namespace firstbyte::nn

@@ -52,6 +52,27 @@ CausalConv WeightLoader::LoadConv(const std::string& name, int n, int channels, 
   return status_.ok() ? CausalConv(kernels_, weight, bias, n, channels, taps) : CausalConv();
 }
 
+Conv3x3 WeightLoader::LoadConv3x3(const std::string& name, int n, int channels, int shuffle) {
+  std::vector<float> weight = Read(name + ".weight", {n, channels, 3, 3});
+  std::vector<float> bias = Read(name + ".bias", {n});
+  if (!status_.ok()) return {};
+  const int places = shuffle * shuffle, row = 9 * channels;
+  std::vector<float> ordered(weight.size()), ordered_bias(n);
+  for (int i = 0; i < n; ++i) {
+    const int to = i % places * (n / places) + i / places;
+    std::copy_n(&weight[static_cast<size_t>(i) * row], row,
+                &ordered[static_cast<size_t>(to) * row]);
+    ordered_bias[to] = bias[i];
+  }
+  return Conv3x3(kernels_, ordered, ordered_bias, n, channels);
+}
+
+MapNorm WeightLoader::LoadMapNorm(const std::string& name, int channels, float epsilon) {
+  std::vector<float> gain = Read(name + ".weight", {channels});
+  std::vector<float> bias = Read(name + ".bias", {channels});
+  return status_.ok() ? MapNorm(kernels_, gain, bias, epsilon) : MapNorm();
+}
+
 RmsNorm WeightLoader::LoadRmsNorm(const std::string& name, int size, float epsilon) {
   std::vector<float> gain = Read(name + ".weight", {size});
   return status_.ok() ? RmsNorm(kernels_, gain, epsilon) : RmsNorm();

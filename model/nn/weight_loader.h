@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "model/io/safetensors.h"
 #include "model/nn/layers.h"
+#include "model/nn/map_layers.h"
 
 namespace firstbyte::nn {
 
@@ -29,6 +30,10 @@ class WeightLoader {
   // `<name>.weight` [n, channels, 1]: a convolution that sees one position.
   Linear LoadPointwise(const std::string& name, int n, int channels);
   CausalConv LoadConv(const std::string& name, int n, int channels, int taps);
+  // `<name>.weight` [n, channels, 3, 3] and bias. shuffle r > 1: outputs are put in the order in
+  // which a PixelShuffle of r can copy them, [r, r, n / r^2] instead of [n / r^2, r, r].
+  Conv3x3 LoadConv3x3(const std::string& name, int n, int channels, int shuffle = 1);
+  MapNorm LoadMapNorm(const std::string& name, int channels, float epsilon);
   RmsNorm LoadRmsNorm(const std::string& name, int size, float epsilon);
   Embedding LoadEmbedding(const std::string& name, int rows, int size);
   std::vector<float> LoadVector(const std::string& tensor, int size);

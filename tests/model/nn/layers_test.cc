@@ -8,6 +8,7 @@
 #include <ATen/ATen.h>
 
 #include "gtest/gtest.h"
+#include "model/nn/map_layers.h"
 #include "model/nn/weight_loader.h"
 
 namespace firstbyte::nn {
@@ -121,6 +122,29 @@ TEST(WeightLoader, KeepsTheFirstProblem) {
   EXPECT_NE(loader.status().message().find("not finite"), std::string::npos) << loader.status();
   loader.LoadVector("missing", 3);
   EXPECT_NE(loader.status().message().find("not finite"), std::string::npos) << loader.status();
+}
+
+// [maps, height, width, channels] as PyTorch's [maps, channels, height, width].
+at::Tensor Picture(std::vector<float>& values, const std::vector<int64_t>& shape) {
+  return View(values, shape).permute({0, 3, 1, 2});
+}
+
+TEST(MapLayers, NormAndConvolutionMatchAten) {
+  const int maps = 2, height = 8, width = 4, channels = 20, n = 33;
+  auto x = Random(maps * height * width * channels, 1), gain = Random(channels, 2);
+  auto offset = Random(channels, 3), weight = Random(n * channels * 9, 4), bias = Random(n, 5);
+  std::vector<float> bordered(maps * (height + 2) * (width + 2) * channels);
+  std::vector<float> y(maps * height * width * n);
+  MapNorm norm(kernels::Kernels(), gain, offset, 1e-5f);
+  norm.Forward(x.data(), maps, height, width, /*silu=*/true, bordered.data());
+  Conv3x3 conv(kernels::Kernels(), weight, bias, n, channels);
+  conv.Forward(bordered.data(), maps, height, width, y.data());
+  at::Tensor normed =
+      at::silu(at::group_norm(Picture(x, {maps, height, width, channels}), 1,
+                              View(gain, {channels}), View(offset, {channels}), 1e-5));
+  at::Tensor expected =
+      at::conv2d(normed, View(weight, {n, channels, 3, 3}), View(bias, {n}), 1, 1);
+  ExpectClose(y, {maps, height, width, n}, expected.permute({0, 2, 3, 1}));
 }
 
 }  // namespace
