@@ -61,6 +61,13 @@ double ConfigReader::Number(const char* key, double low, double high) {
   return low;
 }
 
+bool ConfigReader::Bool(const char* key) {
+  const Json* value = Find(key);
+  if (value != nullptr && value->is_boolean()) return value->get<bool>();
+  Fail(key, "must be true or false");
+  return false;
+}
+
 std::string ConfigReader::String(const char* key) {
   const Json* value = Find(key);
   if (value != nullptr && value->is_string()) return value->get<std::string>();

@@ -24,6 +24,7 @@ class ConfigReader {
   int Int(const char* key, int low, int high);
   void Exactly(const char* key, int number) { Int(key, number, number); }
   double Number(const char* key, double low, double high);
+  bool Bool(const char* key);
   std::string String(const char* key);
   std::vector<std::string> Strings(const char* key);  // at least one
   std::vector<int> Ints(const char* key, size_t count, int low, int high);

@@ -74,7 +74,7 @@ void BlockAttention(const BlockAttentionStep& step) {
         for (int j = length; j < padded; ++j) scores[j] = -1e30f;
         Softmax(padded, scores);
       }
-      constexpr int kMixVecs = kLanes == 16 ? 3 : 2;
+      constexpr int kMixVecs = kLanes == 16 ? 4 : 2;
       Product<kMixVecs>(step.scratch, capacity, step.tokens, values, dim, length,
                         step.out + row * width + h * dim, width, dim);
     }

@@ -81,6 +81,8 @@ struct KernelTable {
   void (*swiglu)(const float* x, int m, int n, float* y);
   // y[m, n] = tanh(x[:, :n]) * sigmoid(x[:, n:]), x [m, 2n]
   void (*tanh_gate)(const float* x, int m, int n, float* y);
+  // y[i] = silu(x[i])
+  void (*silu)(const float* x, int64_t count, float* y);
   // y[i] += x[i]
   void (*add)(const float* x, int64_t count, float* y);
 

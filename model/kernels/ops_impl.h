@@ -37,6 +37,10 @@ void TanhGate(const float* x, int m, int n, float* y) {
   }
 }
 
+void SiluRow(const float* x, int64_t n, float* y) {
+  Map(n, [&](int64_t i, int count) { StorePart(y + i, Silu(LoadPart(x + i, count)), count); });
+}
+
 void Add(const float* x, int64_t n, float* y) {
   Map(n, [&](int64_t i, int count) {
     StorePart(y + i, LoadPart(y + i, count) + LoadPart(x + i, count), count);

@@ -18,7 +18,7 @@ void FilterWithTwiddles(const FilterStep& step) { Filter(step, FftTwiddles()); }
 
 constexpr KernelTable MakeTable(Isa isa) {
   return {isa,     Linear,    RmsNorm,        Swiglu,   TanhGate,
-          Add,     RopeTable, Attention,      Pulses,   FilterWithTwiddles,
+          SiluRow, Add,     RopeTable, Attention,      Pulses,   FilterWithTwiddles,
           Conv3x3, MapNorm,   BlockAttention, Modulate, Gate,
           Heads,   ExpRow,    SinCosRow};
 }

@@ -52,19 +52,30 @@ CausalConv WeightLoader::LoadConv(const std::string& name, int n, int channels, 
   return status_.ok() ? CausalConv(kernels_, weight, bias, n, channels, taps) : CausalConv();
 }
 
-Conv3x3 WeightLoader::LoadConv3x3(const std::string& name, int n, int channels, int shuffle) {
-  std::vector<float> weight = Read(name + ".weight", {n, channels, 3, 3});
-  std::vector<float> bias = Read(name + ".bias", {n});
+WeightLoader::Outputs WeightLoader::ReadShuffled(const std::string& name,
+                                                 const std::vector<int64_t>& shape, int shuffle) {
+  std::vector<float> weight = Read(name + ".weight", shape);
+  std::vector<float> bias = Read(name + ".bias", {shape[0]});
   if (!status_.ok()) return {};
-  const int places = shuffle * shuffle, row = 9 * channels;
-  std::vector<float> ordered(weight.size()), ordered_bias(n);
-  for (int i = 0; i < n; ++i) {
-    const int to = i % places * (n / places) + i / places;
-    std::copy_n(&weight[static_cast<size_t>(i) * row], row,
-                &ordered[static_cast<size_t>(to) * row]);
-    ordered_bias[to] = bias[i];
+  const int64_t n = shape[0], row = static_cast<int64_t>(weight.size()) / n;
+  const int64_t places = int64_t{shuffle} * shuffle;
+  Outputs ordered{std::vector<float>(weight.size()), std::vector<float>(bias.size())};
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t to = i % places * (n / places) + i / places;
+    std::copy_n(&weight[i * row], row, &ordered.weight[to * row]);
+    ordered.bias[to] = bias[i];
   }
-  return Conv3x3(kernels_, ordered, ordered_bias, n, channels);
+  return ordered;
+}
+
+Conv3x3 WeightLoader::LoadConv3x3(const std::string& name, int n, int channels, int shuffle) {
+  Outputs ordered = ReadShuffled(name, {n, channels, 3, 3}, shuffle);
+  return status_.ok() ? Conv3x3(kernels_, ordered.weight, ordered.bias, n, channels) : Conv3x3();
+}
+
+Linear WeightLoader::LoadConv1x1(const std::string& name, int n, int channels, int shuffle) {
+  Outputs ordered = ReadShuffled(name, {n, channels, 1, 1}, shuffle);
+  return status_.ok() ? Linear(kernels_, ordered.weight, ordered.bias, n, channels) : Linear();
 }
 
 MapNorm WeightLoader::LoadMapNorm(const std::string& name, int channels, float epsilon) {

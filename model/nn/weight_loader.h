@@ -29,6 +29,8 @@ class WeightLoader {
   Linear LoadStacked(const std::vector<std::string>& names, int n, int k);
   // `<name>.weight` [n, channels, 1]: a convolution that sees one position.
   Linear LoadPointwise(const std::string& name, int n, int channels);
+  // `<name>.weight` [n, channels, 1, 1], the same on maps. `shuffle` as for LoadConv3x3.
+  Linear LoadConv1x1(const std::string& name, int n, int channels, int shuffle = 1);
   CausalConv LoadConv(const std::string& name, int n, int channels, int taps);
   // `<name>.weight` [n, channels, 3, 3] and bias. shuffle r > 1: outputs are put in the order in
   // which a PixelShuffle of r can copy them, [r, r, n / r^2] instead of [n / r^2, r, r].
@@ -47,6 +49,11 @@ class WeightLoader {
   const absl::Status& status() const { return status_; }
 
  private:
+  struct Outputs {
+    std::vector<float> weight, bias;
+  };
+  // Weight of `shape` and bias, their outputs in the order of a PixelShuffle of r.
+  Outputs ReadShuffled(const std::string& name, const std::vector<int64_t>& shape, int shuffle);
   // Empty when anything was wrong, now or before.
   std::vector<float> Read(const std::string& tensor, const std::vector<int64_t>& shape);
 

@@ -14,15 +14,21 @@ void BlobReader::Fail(absl::string_view what) {
                   absl::StrCat("the saved state does not hold together: ", what));
 }
 
-bool BlobReader::Raw(void* out, size_t size, absl::string_view what) {
-  if (!status_.ok()) return false;
-  if (size > rest_.size()) {
+const char* BlobReader::Bytes(int64_t size, absl::string_view what) {
+  if (!status_.ok()) return nullptr;
+  if (size > static_cast<int64_t>(rest_.size())) {
     Fail(absl::StrCat(what, " is cut off"));
-    return false;
+    return nullptr;
   }
-  std::memcpy(out, rest_.data(), size);
+  const char* bytes = rest_.data();
   rest_.remove_prefix(size);
-  return true;
+  return bytes;
+}
+
+bool BlobReader::Raw(void* out, size_t size, absl::string_view what) {
+  const char* bytes = Bytes(static_cast<int64_t>(size), what);
+  if (bytes != nullptr && size > 0) std::memcpy(out, bytes, size);
+  return bytes != nullptr;
 }
 
 void BlobReader::Expect(absl::string_view text, absl::string_view what) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -22,6 +23,11 @@ class BlobWriter {
   void Int(int64_t value) { Raw(&value, sizeof(value)); }
   void Double(double value) { Raw(&value, sizeof(value)); }
   void Floats(const float* values, int64_t count) { Raw(values, sizeof(float) * count); }
+
+  char* Room(int64_t size) {  // uninitialised as far as the caller is concerned
+    bytes_.resize(bytes_.size() + size);
+    return bytes_.data() + bytes_.size() - size;
+  }
 
   std::string Finish() { return std::move(bytes_); }
 
@@ -40,6 +46,8 @@ class BlobReader {
   double Double(double low, double high, absl::string_view what);
   // Every value finite and within [-limit, limit].
   void Floats(float* out, int64_t count, float limit, absl::string_view what);
+  // The next `size` bytes, valid as long as the blob is; nullptr when they are not there.
+  const char* Bytes(int64_t size, absl::string_view what);
   void ExpectEnd();
 
   // DATA_LOSS (BAD_STATE) naming what was wrong.

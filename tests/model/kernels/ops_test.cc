@@ -57,9 +57,11 @@ TEST_P(OpsTest, RmsNormScalesEachRow) {
 TEST_P(OpsTest, GatesMatchTheirFormula) {
   const int m = 2, n = 37;
   auto x = Random(2 * m * n, 6, 3.0f);
-  std::vector<float> swiglu(m * n), gate(m * n);
+  std::vector<float> swiglu(m * n), gate(m * n), silu(m * n);
+  table().silu(x.data(), m * n, silu.data());
   table().swiglu(x.data(), m, n, swiglu.data());
   table().tanh_gate(x.data(), m, n, gate.data());
+  for (int i = 0; i < m * n; ++i) ASSERT_NEAR(silu[i], x[i] / (1 + std::exp(-x[i])), 2e-6);
   for (int r = 0; r < m; ++r) {
     for (int i = 0; i < n; ++i) {
       double a = x[r * 2 * n + i], b = x[r * 2 * n + n + i];

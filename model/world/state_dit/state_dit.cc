@@ -1,0 +1,208 @@
+#include "model/world/state_dit/state_dit.h"
+
+#include <exception>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/error.h"
+
+namespace firstbyte::state_dit {
+namespace {
+
+bool Wants(const Work& work, Stage stage) {
+  switch (stage) {
+    case Stage::kPrefill:
+      return work.prefill;
+    case Stage::kGenerate:
+      return work.generate;
+    case Stage::kDecode:
+      return work.decode_frames > 0;
+    case Stage::kCommit:
+      return work.commit;
+  }
+  return false;
+}
+
+WorldInfo WorldOf(const Config& config, const Rings& rings) {
+  WorldInfo world;
+  world.description = config.description;
+  world.width = world.height = kPicture;
+  world.frames_per_second = config.fps;
+  world.frames_per_block = 1;
+  world.keys = config.keys;
+  world.pointer = true;
+  world.prompt_dimensions = static_cast<int>(config.themes.size());
+  const int64_t memory =
+      kVideoTokens * config.latent_channels + config.audio_channels + config.dit.events + 20;
+  world.state_bytes = rings.SavedBytes(config.dit.window) + 4 * memory * (config.dit.window + 1);
+  return world;
+}
+
+ModelInfo InfoOf(const World& world, const Rings& rings, const LaneSize& size) {
+  ModelInfo info;
+  info.name = world.config.name;
+  info.version = world.version;
+  info.sample_rate_hertz = world.config.sample_rate;
+  info.samples_per_frame = world.config.samples_per_frame;
+  info.world = WorldOf(world.config, rings);
+  info.slots = size.slots;
+  info.max_batch = size.max_batch;
+  info.slot_bytes = rings.slot_bytes();
+  return info;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<StateDit>> StateDit::Create(std::shared_ptr<const World> world,
+                                                           const LaneSize& size) {
+  if (size.slots < 1 || size.max_batch < 1) {
+    return Error(absl::StatusCode::kInvalidArgument, "BAD_LANE_SIZE",
+                 "slots and batch must be positive");
+  }
+  try {  // LibTorch reports a failed allocation by an exception
+    return std::unique_ptr<StateDit>(new StateDit(std::move(world), size));
+  } catch (const std::exception& e) {
+    return Error(absl::StatusCode::kResourceExhausted, "NO_MEMORY",
+                 absl::StrCat(size.slots, " slots: ", e.what()));
+  }
+}
+
+StateDit::StateDit(std::shared_ptr<const World> world, const LaneSize& size)
+    : world_(std::move(world)),
+      rings_(world_->config.dit, size.slots),
+      info_(InfoOf(*world_, rings_, size)),
+      dynamics_(world_->config, size.max_batch),
+      views_(world_->config, size.max_batch),
+      dit_(world_->config, size.max_batch),
+      decoder_(world_->config, size.max_batch) {
+  for (int slot = size.slots; slot-- > 0;) free_slots_.push_back(slot);
+  running_.reserve(size.max_batch);
+  places_in_batch_.reserve(size.max_batch);
+  moves_.reserve(size.max_batch);
+  views_wanted_.reserve(size.max_batch);
+  passes_.reserve(size.max_batch);
+  latents_.reserve(size.max_batch);
+}
+
+absl::StatusOr<std::unique_ptr<Prepared>> StateDit::Prepare(const RawInput& input) const {
+  try {  // the search for a picture's place allocates
+    return PrepareScene(*world_, input);
+  } catch (const std::exception& e) {
+    return Error(absl::StatusCode::kResourceExhausted, "NO_MEMORY", e.what());
+  }
+}
+
+absl::StatusOr<std::unique_ptr<Session>> StateDit::Open(const SessionSpec& spec) {
+  if (free_slots_.empty()) {
+    return Error(absl::StatusCode::kResourceExhausted, "NO_SLOT", "all slots are taken");
+  }
+  const auto* scene = dynamic_cast<const Scene*>(spec.scene.get());
+  if (spec.state == nullptr && spec.scene != nullptr && scene == nullptr) {
+    return Error(absl::StatusCode::kInvalidArgument, "BAD_SCENE", "not prepared by this model");
+  }
+  const int slot = free_slots_.back();
+  auto release = [this](int freed) { free_slots_.push_back(freed); };
+  try {
+    auto session = std::make_unique<WorldSession>(*world_, rings_, slot, release);
+    free_slots_.pop_back();
+    if (spec.state != nullptr) {
+      absl::Status restored = session->Restore(*spec.state);
+      if (!restored.ok()) return restored;
+    } else if (scene != nullptr) {
+      session->Begin(*scene, spec.seed);
+    } else {
+      absl::StatusOr<std::unique_ptr<Scene>> start = PrepareScene(*world_, {});
+      if (!start.ok()) return start.status();
+      session->Begin(**start, spec.seed);
+    }
+    return session;
+  } catch (const std::exception& e) {
+    return Error(absl::StatusCode::kResourceExhausted, "NO_MEMORY", e.what());
+  }
+}
+
+void StateDit::Choose(Stage stage, absl::Span<Session* const> batch) {
+  running_.clear();
+  places_in_batch_.clear();
+  for (size_t i = 0; i < batch.size(); ++i) {
+    if (!Wants(batch[i]->work(), stage)) continue;
+    running_.push_back(static_cast<WorldSession*>(batch[i]));
+    places_in_batch_.push_back(i);
+  }
+}
+
+Ticket StateDit::Submit(Stage stage, absl::Span<Session* const> batch, int) {
+  report_.session_status.assign(batch.size(), absl::OkStatus());
+  step_status_ = absl::OkStatus();
+  if (batch.size() > static_cast<size_t>(info_.max_batch)) {
+    step_status_ = Error(absl::StatusCode::kResourceExhausted, "BATCH_TOO_LARGE",
+                         absl::StrCat("at most ", info_.max_batch, " sessions fit one step"));
+    return ++ticket_;
+  }
+  Choose(stage, batch);
+  if (running_.empty()) return ++ticket_;
+  if (stage == Stage::kPrefill) Prefill();
+  if (stage == Stage::kGenerate) Generate();
+  if (stage == Stage::kDecode) Decode();
+  if (stage == Stage::kCommit) Commit();
+  return ++ticket_;
+}
+
+absl::Status StateDit::Wait(Ticket, StepReport* report) {
+  *report = std::move(report_);
+  return step_status_;
+}
+
+void StateDit::See() {
+  views_wanted_.clear();
+  for (WorldSession* session : running_) {
+    if (session->WantsView()) views_wanted_.push_back(session->NextView());
+  }
+  if (views_wanted_.empty()) return;
+  world_->renderer.See(views_wanted_, /*always=*/false, &views_);
+  for (WorldSession* session : running_) {
+    if (session->WantsView()) session->FinishView();
+  }
+}
+
+void StateDit::GatherPasses() {
+  passes_.clear();
+  for (WorldSession* session : running_) passes_.push_back(session->NextPass());
+}
+
+// The seed frame, or one frame of a recache: about what a generate step costs.
+void StateDit::Prefill() {
+  See();
+  Commit();
+}
+
+void StateDit::Generate() {
+  moves_.clear();
+  for (WorldSession* session : running_) {
+    if (session->WantsMove()) moves_.push_back(session->NextMove());
+  }
+  if (!moves_.empty()) world_->dynamics.Advance(moves_, &dynamics_);
+  See();
+  GatherPasses();
+  world_->dit.Denoise(passes_, rings_, &dit_);
+  for (size_t i = 0; i < running_.size(); ++i) {
+    report_.session_status[places_in_batch_[i]] = running_[i]->FinishDenoise();
+  }
+}
+
+void StateDit::Decode() {
+  latents_.clear();
+  for (WorldSession* session : running_) latents_.push_back(session->latents());
+  world_->decoder.Run(latents_, &decoder_);
+  for (size_t i = 0; i < running_.size(); ++i) {
+    running_[i]->FinishDecode(decoder_.pixels.data() + i * kPicture * kPicture * 3);
+  }
+}
+
+void StateDit::Commit() {
+  GatherPasses();
+  world_->dit.Commit(passes_, rings_, &dit_);
+  for (WorldSession* session : running_) session->FinishCommit();
+}
+
+}  // namespace firstbyte::state_dit
