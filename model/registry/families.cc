@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "model/speech/aligned_mel/aligned_mel.h"
+#include "model/world/state_dit/state_dit.h"
 #include "model/world/waypoint/waypoint.h"
 
 namespace firstbyte {
@@ -31,6 +32,12 @@ absl::StatusOr<std::vector<std::unique_ptr<Model>>> OpenAlignedMel(const std::st
                                                                    const ModelOptions& options) {
   return Lanes<aligned_mel::AlignedMel>(aligned_mel::Voice::Load(folder, kernels::Kernels()),
                                         aligned_mel::LaneSize{}, options);
+}
+
+absl::StatusOr<std::vector<std::unique_ptr<Model>>> OpenStateDit(const std::string& folder,
+                                                                 const ModelOptions& options) {
+  return Lanes<state_dit::StateDit>(state_dit::World::Load(folder, kernels::Kernels()),
+                                    state_dit::LaneSize{}, options);
 }
 
 absl::StatusOr<std::vector<std::unique_ptr<Model>>> OpenWaypoint(const std::string& folder,

@@ -12,6 +12,8 @@ namespace firstbyte {
 
 absl::StatusOr<std::vector<std::unique_ptr<Model>>> OpenAlignedMel(const std::string& folder,
                                                                    const ModelOptions& options);
+absl::StatusOr<std::vector<std::unique_ptr<Model>>> OpenStateDit(const std::string& folder,
+                                                                 const ModelOptions& options);
 absl::StatusOr<std::vector<std::unique_ptr<Model>>> OpenWaypoint(const std::string& folder,
                                                                  const ModelOptions& options);
 

@@ -17,6 +17,11 @@ absl::StatusOr<std::vector<std::unique_ptr<Model>>> OpenAlignedMel(const std::st
   return NoLibTorch(folder);
 }
 
+absl::StatusOr<std::vector<std::unique_ptr<Model>>> OpenStateDit(const std::string& folder,
+                                                                 const ModelOptions&) {
+  return NoLibTorch(folder);
+}
+
 absl::StatusOr<std::vector<std::unique_ptr<Model>>> OpenWaypoint(const std::string& folder,
                                                                  const ModelOptions&) {
   return NoLibTorch(folder);

@@ -18,10 +18,12 @@ absl::Status NoType(const std::string& path) {
 
 absl::StatusOr<std::string> TypeInJson(const std::string& path, std::ifstream& file) {
   auto json = nlohmann::json::parse(file, nullptr, false);
-  if (!json.is_object() || !json.contains("model_type") || !json["model_type"].is_string()) {
-    return NoType(path);
+  for (const char* key : {"model_type", "architecture"}) {
+    if (json.is_object() && json.contains(key) && json[key].is_string()) {
+      return json[key].get<std::string>();
+    }
   }
-  return json["model_type"].get<std::string>();
+  return NoType(path);
 }
 
 absl::StatusOr<std::string> TypeInYaml(const std::string& path, std::ifstream& file) {
@@ -49,6 +51,7 @@ absl::StatusOr<std::vector<std::unique_ptr<Model>>> OpenModelFolder(const std::s
   absl::StatusOr<std::string> type = ModelType(folder);
   if (!type.ok()) return type.status();
   if (*type == "aligned_mel") return OpenAlignedMel(folder, options);
+  if (*type == "state_dit") return OpenStateDit(folder, options);
   if (*type == "waypoint-1.5") return OpenWaypoint(folder, options);
   return Error(absl::StatusCode::kInvalidArgument, "UNKNOWN_FAMILY",
                absl::StrCat(folder, ": no model family is called \"", *type, "\""));

@@ -117,14 +117,15 @@ void Decoder::Run(absl::Span<const float* const> latents, Buffers* b) const {
   block16a_.Run(maps, &b->at16);
   block16b_.Run(maps, &b->at16);
   for (int line = 0; line < maps * 16; ++line) {
-    kernels_->silu(b->at16.x.data() + int64_t{line} * 16 * c16, 16 * c16,
-                   InsideLine(b->at16.normed.data() + line / 16 * Bordered(16) * c16, 16, c16,
-                              line % 16));
+    kernels_->silu(
+        b->at16.x.data() + int64_t{line} * 16 * c16, 16 * c16,
+        InsideLine(b->at16.normed.data() + line / 16 * Bordered(16) * c16, 16, c16, line % 16));
   }
   out_.Forward(b->at16.normed.data(), maps, 16, 16, b->shuffled.data());
   const float* from = b->shuffled.data();
   for (int patch = 0; patch < maps * 256; ++patch) {
-    float* corner = b->pixels.data() + (patch / 16 * kPatch * 16 + patch % 16) * int64_t{kPatch} * 3;
+    float* corner =
+        b->pixels.data() + (patch / 16 * kPatch * 16 + patch % 16) * int64_t{kPatch} * 3;
     for (int i = 0; i < kPatch; ++i, corner += kPicture * 3) {
       for (int j = 0; j < kPatch * 3; ++j) corner[j] = *from++ + 0.5f;
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/io/config_reader.h"
+#include "nlohmann/json.hpp"
 
 namespace firstbyte::state_dit {
 namespace {
@@ -123,8 +124,7 @@ void ReadWorld(ConfigReader root, Config* config) {
   if (config->keys.size() != kKeys) root.Fail("keys", "must be 6 names");
   config->themes = root.Strings("themes");
   if (config->themes.size() > 256) root.Fail("themes", "must be at most 256 names");
-  config->default_theme =
-      root.Int("default_theme", 0, static_cast<int>(config->themes.size()) - 1);
+  config->default_theme = root.Int("default_theme", 0, static_cast<int>(config->themes.size()) - 1);
   config->prompt_buckets = root.Int("prompt_buckets", 1, 65536);
   config->start = root.Numbers("start", 3, -1000, 1000);
   ConfigReader map = root.Object("map");

@@ -10,9 +10,9 @@
 namespace firstbyte::state_dit {
 
 // Fixed by the architecture; a config.json that says otherwise is refused.
-inline constexpr int kKeys = 6;  // a player's keys, in the order of Config::keys
-inline constexpr int kActionSize = kKeys + 1;  // and the pointer's movement to the right
-inline constexpr int kDiscrete = 3;            // step counter, collision, bump cooldown
+inline constexpr int kKeys = 6;                   // a player's keys, in the order of Config::keys
+inline constexpr int kActionSize = kKeys + 1;     // and the pointer's movement to the right
+inline constexpr int kDiscrete = 3;               // step counter, collision, bump cooldown
 inline constexpr int kStateSize = 3 + kDiscrete;  // x, y (cells), heading (radians), then those
 inline constexpr int kLatentSide = 4;             // a frame's latents are 4 x 4
 inline constexpr int kVideoTokens = kLatentSide * kLatentSide;

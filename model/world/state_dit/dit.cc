@@ -195,17 +195,17 @@ void Dit::Attend(int layer, absl::Span<const PassRow> rows, const Rings& rings, 
   kernels_->modulate({b->x.data(), modulation, modulation + d.width, 6 * d.width, epsilon,
                       b->normed.data(), n, kTokens, d.width});
   block.qkv.Forward(b->normed.data(), n * kTokens, b->qkv.data());
-  kernels_->heads({b->qkv.data(), block.query_gain.data(), block.key_gain.data(),
-                   b->cosines.data(), b->sines.data(), b->keys.data(), b->values.data(),
-                   b->places.data(), epsilon, n, kTokens, d.heads, rings.capacity()});
+  kernels_->heads({b->qkv.data(), block.query_gain.data(), block.key_gain.data(), b->cosines.data(),
+                   b->sines.data(), b->keys.data(), b->values.data(), b->places.data(), epsilon, n,
+                   kTokens, d.heads, rings.capacity()});
   if (keys_only) return;
   kernels_->block_attention({b->qkv.data(), 3 * inner, b->keys.data(), b->values.data(),
                              b->lengths.data(), b->attended.data(), b->scores.data(),
                              1 / std::sqrt(static_cast<float>(kHeadDim)), n, kTokens, d.heads,
                              kHeadDim, rings.capacity()});
   block.out.Forward(b->attended.data(), n * kTokens, b->branch.data());
-  kernels_->gate({b->x.data(), b->branch.data(), modulation + 2 * d.width, 6 * d.width, n, kTokens,
-                  d.width});
+  kernels_->gate(
+      {b->x.data(), b->branch.data(), modulation + 2 * d.width, 6 * d.width, n, kTokens, d.width});
 }
 
 void Dit::Mlp(const Block& block, int n, Buffers* b) const {

@@ -35,9 +35,7 @@ void OneHots(const Config& config, const State& state, float* out) {
   }
 }
 
-float WrapAngle(float angle) {
-  return angle - 2 * kPi * std::floor(angle / (2 * kPi) + 0.5f);
-}
+float WrapAngle(float angle) { return angle - 2 * kPi * std::floor(angle / (2 * kPi) + 0.5f); }
 
 Grid::Grid(const std::vector<float>& values, int channels, int n, double low, double high)
     : values_(values.size()),

@@ -9,9 +9,9 @@
 namespace firstbyte::state_dit {
 namespace {
 
-constexpr float kSide = 10;                     // cells that the bins span
+constexpr float kSide = 10;                           // cells that the bins span
 constexpr float kNearest = 0.22f, kFarthest = 9.78f;  // where a player can stand
-constexpr double kNarrowing = 0.6;              // of the search, from round to round
+constexpr double kNarrowing = 0.6;                    // of the search, from round to round
 
 // Indices of the largest values, the largest first.
 std::vector<int> Largest(const float* values, int size, int count) {
@@ -34,8 +34,8 @@ float MeanDistance(const float* a, const std::vector<float>& b) {
 Localizer::Localizer(const Config& config, nn::WeightLoader* weights) : config_(config) {
   const LocalizerConfig& d = config_.localizer;
   const int outputs = d.bins * d.bins + 2 + d.headings + static_cast<int>(config_.themes.size());
-  layer1_ = weights->LoadLinear("localizer.layer1", d.width,
-                                kVideoTokens * config_.latent_channels, nn::Bias::kYes);
+  layer1_ = weights->LoadLinear("localizer.layer1", d.width, kVideoTokens * config_.latent_channels,
+                                nn::Bias::kYes);
   layer2_ = weights->LoadLinear("localizer.layer2", d.width, d.width, nn::Bias::kYes);
   head_ = weights->LoadLinear("localizer.head", outputs, d.width, nn::Bias::kYes);
 }

@@ -6,7 +6,8 @@
 namespace firstbyte::state_dit {
 namespace {
 
-// Of a floor sample: colours, then sines and cosines of the tile, their product, whether it is open.
+// Of a floor sample: colours, then sines and cosines of the tile, their product, whether it is
+// open.
 int FloorSize(const RaysConfig& r) { return r.channels + 6; }
 
 std::vector<float> ToFloats(const std::vector<double>& values) {

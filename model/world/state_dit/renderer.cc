@@ -26,8 +26,8 @@ Renderer::Renderer(const Config& config, const nn::KernelTable& kernels, nn::Wei
   head_ = weights->LoadLinear("renderer.head", kLatentSide * config_.latent_channels, r.width,
                               nn::Bias::kYes);
   const int themes = static_cast<int>(config_.themes.size());
-  nn::Linear film = weights->LoadLinear("renderer.film", 2 * r.layers * r.width, themes,
-                                        nn::Bias::kYes);
+  nn::Linear film =
+      weights->LoadLinear("renderer.film", 2 * r.layers * r.width, themes, nn::Bias::kYes);
   if (!weights->status().ok()) return;
   // A theme is a one-hot: its scales and shifts are known beforehand.
   nn::Tensor one_hots({themes, themes});

@@ -30,7 +30,8 @@ class Renderer {
     float* columns;   // out: the rays that each column of tokens sees; may be nullptr
     float* estimate;  // out; zeros in a world whose DiT does without (unless `always`)
   };
-  // A place's result depends on that place alone. always: estimates even where the DiT does without.
+  // A place's result depends on that place alone. always: estimates even where the DiT does
+  // without.
   void See(absl::Span<const Place> places, bool always, Buffers* buffers) const;
 
  private:

@@ -21,8 +21,7 @@ void Rings::TakeTail(int slot, int layer, int place) const {
   }
   float* value = values(slot, layer);
   for (int head = 0; head < heads_; ++head, value += capacity_ * kHeadDim) {
-    std::memcpy(value + to * kHeadDim, value + tail * kHeadDim,
-                sizeof(float) * kTokens * kHeadDim);
+    std::memcpy(value + to * kHeadDim, value + tail * kHeadDim, sizeof(float) * kTokens * kHeadDim);
   }
 }
 

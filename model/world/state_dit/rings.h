@@ -17,9 +17,7 @@ namespace firstbyte::state_dit {
 struct RingIndex {
   int64_t committed = 0;  // frames written since the ring was last empty
 
-  int valid(int window) const {
-    return static_cast<int>(std::min<int64_t>(committed, window));
-  }
+  int valid(int window) const { return static_cast<int>(std::min<int64_t>(committed, window)); }
   // Place of the next frame, once it is committed.
   int next(int window) const { return static_cast<int>(committed % window); }
 };

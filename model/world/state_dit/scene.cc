@@ -64,8 +64,7 @@ std::vector<float> SquarePixels(const RgbImage& image) {
     for (int v = static_cast<int>(y); v < side && v < y + scale; ++v) {
       for (int u = static_cast<int>(x); u < side && u < x + scale; ++u) {
         const double share = Overlap(u, x, x + scale) * Overlap(v, y, y + scale);
-        const uint8_t* from =
-            &image.data[((int64_t{top} + v) * image.width + left + u) * 3];
+        const uint8_t* from = &image.data[((int64_t{top} + v) * image.width + left + u) * 3];
         for (int c = 0; c < 3; ++c) sums[c] += share * from[c];
         area += share;
       }

@@ -13,7 +13,7 @@
 namespace firstbyte::state_dit {
 
 struct Scene : Prepared {
-  State state{};               // at the start
+  State state{};  // at the start
   int theme = 0;
   std::vector<float> latents;  // [16, latent_channels] of the seed picture, or empty
 };

@@ -26,8 +26,8 @@ WorldSession::WorldSession(const World& world, const Rings& rings, int slot,
   const Config& c = world_.config;
   const int video = kVideoTokens * c.latent_channels, audio = c.audio_channels;
   facts_.events.assign(c.dit.events, 0.0f);
-  memories_.assign(window(), {0, facts_, std::vector<float>(video, 0.0f),
-                              std::vector<float>(audio, 0.0f)});
+  memories_.assign(window(),
+                   {0, facts_, std::vector<float>(video, 0.0f), std::vector<float>(audio, 0.0f)});
   noise_.resize(video + audio + c.dit.events);
   video_.resize(video);
   audio_.resize(audio);
@@ -185,9 +185,8 @@ PassRow WorldSession::NextPass() {
     for (size_t i = 0; i < in_video_.size(); ++i) in_video_[i] = estimate_[i] + memory.residual[i];
     in_audio_ = memory.audio;
   }
-  return {&facts_, sigma,         theme_,
-          current_, in_video_.data(), in_audio_.data(), estimate_.data(), columns_.data(),
-          slot_,    ring_,            video_.data(),    audio_.data()};
+  return {&facts_,          sigma,           theme_, current_, in_video_.data(), in_audio_.data(),
+          estimate_.data(), columns_.data(), slot_,  ring_,    video_.data(),    audio_.data()};
 }
 
 void WorldSession::Remember() {

@@ -59,10 +59,13 @@ class WorldSession : public Session {
   const float* audio_code() const { return audio_.data(); }
   void FinishDecode(const float* pixels);  // [64, 64, 3]
 
+  // For tests: the player's state, and the frame that was written into the ring last.
+  const State& state() const { return state_; }
+  const Memory& memory() const { return memories_[(ring_.committed - 1) % window()]; }
+
  private:
   enum class Phase { kIdle, kPrefill, kDenoise, kDecode, kCommit };
 
-  Memory& MemoryAt(int place) { return memories_[place]; }
   void BeginOrigin();
   void BeginRecache(int theme);
   void DrawNoise();
@@ -94,8 +97,8 @@ class WorldSession : public Session {
   int recache_left_ = 0;  // memories of the old ring still to be written into the new one
   int64_t current_ = 0;   // its number
   FrameFacts facts_;
-  std::vector<float> noise_;              // video, audio, events
-  std::vector<float> video_, audio_;      // what the last pass predicted
+  std::vector<float> noise_;                // video, audio, events
+  std::vector<float> video_, audio_;        // what the last pass predicted
   std::vector<float> in_video_, in_audio_;  // what the next one sees
   std::vector<float> estimate_, columns_;
   Output output_;

@@ -92,8 +92,8 @@ absl::Status WorldSession::Restore(const std::string& state) {
   BlobReader in(state);
   in.Expect(kFormat, "the format");
   in.Expect(world_.version, "the model");
-  seed_ = static_cast<uint64_t>(in.Int(std::numeric_limits<int64_t>::min(),
-                                       std::numeric_limits<int64_t>::max(), "the seed"));
+  seed_ = static_cast<uint64_t>(
+      in.Int(std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max(), "the seed"));
   origin_ = ReadState(c, &in);
   origin_theme_ = static_cast<int>(in.Int(0, last_theme, "the first theme"));
   if (in.Int(0, 1, "whether there was a seed picture") == 1) {

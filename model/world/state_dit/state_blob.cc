@@ -54,8 +54,9 @@ double BlobReader::Double(double low, double high, absl::string_view what) {
 }
 
 void BlobReader::Floats(float* out, int64_t count, float limit, absl::string_view what) {
-  const bool good = Raw(out, sizeof(float) * count, what) &&
-                    std::all_of(out, out + count, [limit](float v) { return std::abs(v) <= limit; });
+  const bool good =
+      Raw(out, sizeof(float) * count, what) &&
+      std::all_of(out, out + count, [limit](float v) { return std::abs(v) <= limit; });
   if (good) return;
   std::fill_n(out, count, 0.0f);
   Fail(absl::StrCat(what, " is out of range"));
