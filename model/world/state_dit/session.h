@@ -61,7 +61,10 @@ class WorldSession : public Session {
 
   // For tests: the player's state, and the frame that was written into the ring last.
   const State& state() const { return state_; }
-  const Memory& memory() const { return memories_[(ring_.committed - 1) % window()]; }
+  int last_place() const { return static_cast<int>((ring_.committed - 1) % window()); }
+  const Memory& memory() const { return memories_[last_place()]; }
+  const float* estimate() const { return estimate_.data(); }
+  const Rings& rings() const { return rings_; }
 
  private:
   enum class Phase { kIdle, kPrefill, kDenoise, kDecode, kCommit };

@@ -25,12 +25,18 @@ class Golden {
     auto file = SafeTensors::Open(path);
     EXPECT_TRUE(file.ok()) << file.status();
     if (!file.ok()) return golden;
+    golden.metadata_ = file->metadata();
     for (const auto& [name, view] : file->tensors()) {
       std::vector<float>& values = golden.tensors_[name];
       values.resize(view.elements());
       WidenToFloat(view, values.data());
     }
     return golden;
+  }
+  std::string metadata(const std::string& name) const {
+    auto found = metadata_.find(name);
+    EXPECT_NE(found, metadata_.end()) << name;
+    return found == metadata_.end() ? "" : found->second;
   }
   // Row `row` of a tensor of `rows`.
   std::vector<float> Row(const std::string& name, int row, int rows) const {
@@ -46,6 +52,7 @@ class Golden {
 
  private:
   std::map<std::string, std::vector<float>> tensors_;
+  std::map<std::string, std::string> metadata_;
 };
 
 // Loaded once for the process.
