@@ -71,15 +71,21 @@ absl::Status WorldStream::Send(const v1::StepWorldRequest& request) {
     {
       MutexLock lock(&mu_);
       if (over_ || cancelled_ || input_ended_) return Over();
+      // Noted before it is sent: whatever happens then, it is sent again if it was not heard.
+      if (resume_.attempts > 0 && request.has_actions()) unapplied_.push_back(request);
+      if (broken_) {
+        missed_.push_back(request);
+        return absl::OkStatus();
+      }
       call = call_;
     }
-    if (call != nullptr && call->Write(request)) return absl::OkStatus();
+    if (call->Write(request)) return absl::OkStatus();
     MutexLock lock(&mu_);
     if (over_ || cancelled_ || resume_.attempts == 0) return Over();
-    if (call_ == call) {  // otherwise the reader has mended the break meanwhile
-      pending_.push_back(request);
-      return absl::OkStatus();
-    }
+    if (request.has_actions()) return absl::OkStatus();
+    if (!broken_ && call_ != call) continue;  // the reader has mended the break meanwhile
+    missed_.push_back(request);
+    return absl::OkStatus();
   }
 }
 
@@ -89,10 +95,10 @@ absl::Status WorldStream::EndInput() {
     MutexLock lock(&mu_);
     if (over_ || cancelled_ || input_ended_) return Over();
     input_ended_ = true;
+    if (broken_) return absl::OkStatus();
     call = call_;
   }
-  if (call != nullptr && call->WritesDone()) return absl::OkStatus();
-  return resume_.attempts > 0 ? absl::OkStatus() : Over();
+  return call->WritesDone() || resume_.attempts > 0 ? absl::OkStatus() : Over();
 }
 
 absl::Status WorldStream::Act(const v1::Actions& actions) {
@@ -122,23 +128,26 @@ absl::Status WorldStream::GiveCredit(int blocks) {
   return Send(request);
 }
 
+std::shared_ptr<WorldStream::Call> WorldStream::call() const {
+  MutexLock lock(&mu_);
+  return call_;
+}
+
 bool WorldStream::Next(v1::StepWorldResponse* response) {
   if (finished_) return false;
   do {
-    std::shared_ptr<Call> call;
-    {
-      MutexLock lock(&mu_);
-      call = call_;
-    }
-    if (call->stream->Read(response)) {
+    std::shared_ptr<Call> current = call();
+    if (current->stream->Read(response)) {
       Note(*response);
       return true;
     }
     {
       MutexLock lock(&mu_);
-      call_ = nullptr;
+      if (!std::exchange(broken_, true)) {
+        missed_.insert(missed_.begin(), unapplied_.begin(), unapplied_.end());
+      }
     }
-    status_ = call->Finish();
+    status_ = current->Finish();
   } while (Reconnect());
   MutexLock lock(&mu_);
   over_ = true;
@@ -148,21 +157,29 @@ bool WorldStream::Next(v1::StepWorldResponse* response) {
 
 void WorldStream::Note(const v1::StepWorldResponse& response) {
   if (response.has_opened()) {
-    if (opened_) {
-      MutexLock lock(&mu_);
-      ++resumes_;
-    }
-    attempts_left_ = resume_.attempts;
-    pause_ = resume_.first_pause;
-    int64_t last = opened_ || open_.has_resume() ? open_.resume().last_block_received() : -1;
-    opened_ = true;
-    auto& origin = *open_.mutable_resume();
-    origin.set_session_id(response.opened().session_id());
-    origin.set_token(response.opened().token());
-    origin.set_last_block_received(last);
+    NoteOpened(response.opened());
   } else if (response.has_block()) {
     open_.mutable_resume()->set_last_block_received(response.block().index());
+    attempts_left_ = resume_.attempts;
+    pause_ = resume_.first_pause;
+    MutexLock lock(&mu_);
+    while (!unapplied_.empty() &&
+           unapplied_.front().actions().sequence() <= response.block().applied_action_sequence()) {
+      unapplied_.pop_front();
+    }
   }
+}
+
+void WorldStream::NoteOpened(const v1::WorldOpened& opened) {
+  const int64_t last_block = open_.has_resume() ? open_.resume().last_block_received() : -1;
+  auto& origin = *open_.mutable_resume();
+  origin.set_session_id(opened.session_id());
+  origin.set_token(opened.token());
+  origin.set_last_block_received(last_block);
+  if (!std::exchange(opened_, true)) return;
+  SendMissed(call(), opened.last_action_sequence());
+  MutexLock lock(&mu_);
+  ++resumes_;
 }
 
 // Whether there is a new call to read from. Its own failure shows in its Read().
@@ -178,24 +195,30 @@ bool WorldStream::Reconnect() {
     if (cancelled_) return false;
   }
   pause_ *= 2;
-  SendPending(Start());
+  std::shared_ptr<Call> call = Start();
+  MutexLock lock(&mu_);
+  call_ = call;
+  if (cancelled_) call->context.TryCancel();
   return true;
 }
 
-// Makes `call` the current one, after everything that was sent during the break.
-void WorldStream::SendPending(const std::shared_ptr<Call>& call) {
+// Sends what the server has not got, and then lets senders write to the mended call.
+void WorldStream::SendMissed(const std::shared_ptr<Call>& call, int64_t last_action_sequence) {
   for (;;) {
-    std::vector<v1::StepWorldRequest> pending;
+    std::vector<v1::StepWorldRequest> missed;
     {
       MutexLock lock(&mu_);
-      pending.swap(pending_);
-      if (pending.empty()) {
-        call_ = call;
-        if (cancelled_) call->context.TryCancel();
+      missed.swap(missed_);
+      if (missed.empty()) {
+        broken_ = false;
         break;
       }
     }
-    for (const v1::StepWorldRequest& request : pending) call->Write(request);
+    for (const v1::StepWorldRequest& request : missed) {
+      if (!request.has_actions() || request.actions().sequence() > last_action_sequence) {
+        call->Write(request);
+      }
+    }
   }
   MutexLock lock(&mu_);
   if (input_ended_) call->WritesDone();
@@ -206,7 +229,7 @@ absl::Status WorldStream::Finish() { return status_; }
 void WorldStream::Cancel() {
   MutexLock lock(&mu_);
   cancelled_ = true;
-  if (call_ != nullptr) call_->context.TryCancel();
+  call_->context.TryCancel();
   changed_.NotifyAll();
 }
 

@@ -1,6 +1,7 @@
 // One StepWorld call, or several in a row when a broken connection is resumed by itself.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,8 +24,8 @@ struct ResumePolicy {
 // unfinished stream cancels it, and the server parks the session.
 //
 // After a resume Next() returns `opened` again, with a new token, and then the blocks that were
-// made but never received. What is sent during the break is sent after it; what was under way when
-// it came may be lost: Block.applied_action_sequence tells.
+// made but never received. Actions that the server has not got, and what is sent during the break,
+// are sent after it; a prompt or control that was under way when it came may be lost.
 class WorldStream {
  public:
   ~WorldStream();
@@ -55,8 +56,10 @@ class WorldStream {
               ResumePolicy resume);
   std::shared_ptr<Call> Start();
   void Note(const v1::StepWorldResponse& response);
+  void NoteOpened(const v1::WorldOpened& opened);
   bool Reconnect();
-  void SendPending(const std::shared_ptr<Call>& call);
+  void SendMissed(const std::shared_ptr<Call>& call, int64_t last_action_sequence);
+  std::shared_ptr<Call> call() const;
 
   const std::shared_ptr<v1::WorldService::Stub> stub_;
   const ResumePolicy resume_;
@@ -71,8 +74,12 @@ class WorldStream {
 
   mutable Mutex mu_;
   CondVar changed_;
-  std::shared_ptr<Call> call_ ABSL_GUARDED_BY(mu_);                 // null during a break
-  std::vector<v1::StepWorldRequest> pending_ ABSL_GUARDED_BY(mu_);  // sent during a break
+  std::shared_ptr<Call> call_ ABSL_GUARDED_BY(mu_);
+  bool broken_ ABSL_GUARDED_BY(mu_) = false;  // from the end of a call until the next is open
+  // Kept only if there may be a resume: actions that no block has shown, what to send after a
+  // break.
+  std::deque<v1::StepWorldRequest> unapplied_ ABSL_GUARDED_BY(mu_);
+  std::vector<v1::StepWorldRequest> missed_ ABSL_GUARDED_BY(mu_);
   bool over_ ABSL_GUARDED_BY(mu_) = false;
   bool cancelled_ ABSL_GUARDED_BY(mu_) = false;
   bool input_ended_ ABSL_GUARDED_BY(mu_) = false;

@@ -135,24 +135,48 @@ TEST_F(WorldClientTest, ABreakIsMendedAndNoBlockIsLostOrRepeated) {
   }
 }
 
-TEST_F(WorldClientTest, WhatIsSentDuringABreakIsSentAfterIt) {
+TEST_F(WorldClientTest, ActionsThatABreakSwallowedAreSentAgain) {
   auto stream = client_.Open(Raw("fragile"), {.attempts = 3, .first_pause = absl::ZeroDuration()});
-  ASSERT_TRUE(stream
-                  ->Act([] {
-                    v1::Actions three;
-                    three.set_repeat(3);
-                    return three;
-                  }())
-                  .ok());
-  // Nobody reads, so the break lasts until Blocks(); its end of input must not get lost either.
-  while (stream->Act(Hold({"back"}, 9)).ok() && server_.service().requests().size() < 2) {
-    std::this_thread::yield();
+  for (int i = 0; i < 8; ++i) ASSERT_TRUE(stream->Act(Hold({}, i + 1)).ok());
+  v1::StepWorldResponse response;
+  for (int64_t block = 0; block < 8;) {
+    ASSERT_TRUE(stream->Next(&response));
+    if (!response.has_block()) continue;
+    EXPECT_EQ(response.block().index(), block);
+    EXPECT_EQ(response.block().applied_action_sequence(), ++block);
   }
   ASSERT_TRUE(stream->EndInput().ok());
-  std::vector<int64_t> blocks = Blocks(stream.get());
-  EXPECT_TRUE(stream->Finish().ok()) << stream->Finish();
-  for (size_t i = 0; i < blocks.size(); ++i) EXPECT_EQ(blocks[i], static_cast<int64_t>(i));
-  EXPECT_GE(blocks.size(), 3u);
+  EXPECT_THAT(Blocks(stream.get()), ElementsAre());
+  EXPECT_TRUE(stream->Finish().ok());
+}
+
+TEST_F(WorldClientTest, WhatIsSentDuringABreakIsSentAfterIt) {
+  auto stream = client_.Open(Raw("fragile"), {.attempts = 3, .first_pause = absl::Milliseconds(1)});
+  v1::Actions three = Hold({}, 1);
+  three.set_repeat(3);
+  ASSERT_TRUE(stream->Act(three).ok());
+  // The server has broken off once it has parked the session; nobody reads, so nobody mends it yet.
+  while (client_.ListSessions()->empty()) std::this_thread::yield();
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(stream->Act(Hold({"back"}, i + 2)).ok());
+  ASSERT_TRUE(stream->Prompt("night").ok());
+  ASSERT_TRUE(stream->Act(Hold({}, 7)).ok());
+  ASSERT_TRUE(stream->EndInput().ok());
+  EXPECT_THAT(Blocks(stream.get()), ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8));
+  EXPECT_TRUE(stream->Finish().ok());
+  EXPECT_EQ(stream->resumes(), 1);
+  bool prompted = false;
+  for (const auto& request : server_.service().requests()) prompted |= request.has_prompt();
+  EXPECT_TRUE(prompted);
+}
+
+TEST_F(WorldClientTest, AServerThatOnlyBreaksIsGivenUp) {
+  auto stream = client_.Open(Raw("hopeless"), {.attempts = 3, .first_pause = absl::ZeroDuration()});
+  stream->Act(Hold({}, 1)).IgnoreError();
+  EXPECT_THAT(Blocks(stream.get()), ElementsAre());
+  EXPECT_EQ(stream->Finish().code(), absl::StatusCode::kUnavailable);
+  int opens = 0;
+  for (const auto& request : server_.service().requests()) opens += request.has_open();
+  EXPECT_EQ(opens, 4);
 }
 
 TEST_F(WorldClientTest, CancelEndsABreakThatLasts) {

@@ -27,8 +27,8 @@ grpc::Status NotFound(const std::string& what, const std::string& name) {
 
 void SetOffset(int64_t block, google::protobuf::Duration* offset) {
   offset->set_seconds(block / FakeWorldService::kFps);
-  offset->set_nanos(static_cast<int>(block % FakeWorldService::kFps) * 1'000'000'000 /
-                    FakeWorldService::kFps);
+  offset->set_nanos(static_cast<int>(block % FakeWorldService::kFps) *
+                    (1'000'000'000 / FakeWorldService::kFps));
 }
 
 void SetVocabulary(v1::ActionVocabulary* vocabulary) {
@@ -78,6 +78,8 @@ class Play {
     opened.set_height(FakeWorldService::kHeight);
     opened.set_fps(FakeWorldService::kFps);
     opened.set_frames_per_block(1);
+    opened.set_next_block(state_->next_block);
+    opened.set_last_action_sequence(state_->last_sequence);
     SetVocabulary(opened.mutable_action_vocabulary());
     opened.set_video_format(open_.video().format() == v1::VIDEO_FORMAT_UNSPECIFIED
                                 ? v1::VIDEO_FORMAT_JPEG
@@ -97,7 +99,10 @@ class Play {
   bool Take(const v1::StepWorldRequest& request) {
     if (request.has_prompt()) state_->prompt = request.prompt().text();
     if (request.has_credit()) credit_ += request.credit().blocks();
-    if (request.has_actions()) newest_ = request.actions();
+    if (request.has_actions()) {
+      newest_ = request.actions();
+      state_->last_sequence = newest_.sequence();
+    }
     if (request.has_control()) paused_ = request.control().kind() == v1::CONTROL_KIND_PAUSE;
     const bool lockstep =
         open_.pacing() == v1::PACING_LOCKSTEP || open_.pacing() == v1::PACING_UNSPECIFIED;
@@ -181,7 +186,8 @@ grpc::Status FakeWorldService::Begin(const v1::OpenWorld& open, std::string* ses
     return Refuse(grpc::StatusCode::RESOURCE_EXHAUSTED, "NO_SLOT", "all slots are taken",
                   absl::Milliseconds(250));
   }
-  if (!model.empty() && model != "fake" && model != "fragile") return NotFound("MODEL", model);
+  if (!model.empty() && model != "fake" && model != "fragile" && model != "hopeless")
+    return NotFound("MODEL", model);
   MutexLock lock(&mu_);
   if (open.has_resume()) {
     auto found = sessions_.find(open.resume().session_id());
@@ -221,13 +227,13 @@ grpc::Status FakeWorldService::StepWorld(grpc::ServerContext* context, Stream* s
   if (auto status = Begin(open, &session_id, &state); !status.ok()) return status;
   Play play(stream, open, &state);
   play.SendOpened(session_id);
-  bool going = true;
+  bool going = open.model() != "hopeless";
   while (going && stream->Read(&request)) {
     Note(request);
     going = play.Take(request);
     if (request.control().kind() == v1::CONTROL_KIND_SNAPSHOT) SendSnapshot(state, stream);
   }
-  if (!play.broke() && !context->IsCancelled()) {
+  if (!play.broke() && !context->IsCancelled() && open.model() != "hopeless") {
     play.SendSummary();
     return grpc::Status::OK;
   }

@@ -2,9 +2,9 @@
 //
 // Every pixel of block n is Colour(n, keys, prompt). A world named "full" refuses
 // (RESOURCE_EXHAUSTED, retry in 250 ms), "fragile" breaks (UNAVAILABLE) when it has made block 2:
-// that block comes after the resume; any other unknown name is NOT_FOUND. Sessions and snapshots
-// are kept until deleted. Blocks are made when there are actions (LOCKSTEP) or credit (otherwise),
-// whatever the time.
+// that block comes after the resume; "hopeless" breaks whenever it has opened. Any other unknown
+// name is NOT_FOUND. Sessions and snapshots are kept until deleted. Blocks are made when there are
+// actions (LOCKSTEP) or credit (otherwise), whatever the time.
 #pragma once
 
 #include <array>
@@ -28,7 +28,7 @@ class FakeWorldService : public v1::WorldService::Service {
 
   struct State {  // of a session
     std::string token, prompt;
-    int64_t next_block = 0;
+    int64_t next_block = 0, last_sequence = 0;
     std::vector<v1::StepWorldResponse> unsent;  // what a broken stream did not get
   };
 
