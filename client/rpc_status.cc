@@ -19,8 +19,9 @@ absl::Duration FromProto(const google::protobuf::Duration& d) {
 // What a person can do, by reason; empty where the message already says it all.
 std::string Advice(const absl::Status& status, const ErrorDetail& detail,
                    absl::string_view target) {
-  if (detail.reason == "VOICE_NOT_FOUND" || detail.reason == "MODEL_NOT_FOUND") {
-    return "'firstbyte voices' lists what the server has";
+  if (detail.reason == "VOICE_NOT_FOUND") return "'firstbyte voices' lists what the server has";
+  if (detail.reason == "MODEL_NOT_FOUND") {
+    return "'firstbyte voices' and 'firstbyte worlds' list what the server has";
   }
   if (detail.reason == "NO_SPEAKABLE_TEXT") return "give it some words or numbers";
   if (detail.retry_after) {

@@ -9,10 +9,10 @@
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 
+#include "client/exit_codes.h"
+
 namespace firstbyte {
 namespace {
-
-constexpr int kExitInterrupted = 130;
 
 sigset_t Watched() {
   sigset_t set;
@@ -24,12 +24,13 @@ sigset_t Watched() {
 
 }  // namespace
 
-SignalWatch::SignalWatch(std::function<void()> on_signal) {
+SignalWatch::SignalWatch(std::function<void()> on_signal, std::function<void()> before_exit)
+    : on_signal_(std::move(on_signal)), before_exit_(std::move(before_exit)) {
   sigset_t set = Watched();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   signal_fd_ = signalfd(-1, &set, SFD_CLOEXEC);
   stop_fd_ = eventfd(0, EFD_CLOEXEC);
-  thread_ = std::thread([this, on_signal = std::move(on_signal)] { Watch(on_signal); });
+  thread_ = std::thread([this] { Watch(); });
 }
 
 SignalWatch::~SignalWatch() {
@@ -42,15 +43,18 @@ SignalWatch::~SignalWatch() {
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
-void SignalWatch::Watch(const std::function<void()>& on_signal) {
+void SignalWatch::Watch() {
   for (int signals = 0;;) {
     pollfd fds[] = {{.fd = signal_fd_, .events = POLLIN}, {.fd = stop_fd_, .events = POLLIN}};
     if (poll(fds, 2, -1) < 0) continue;
     if (fds[1].revents != 0) return;
     signalfd_siginfo info;
     if (read(signal_fd_, &info, sizeof(info)) != sizeof(info)) continue;
-    if (++signals > 1) _exit(kExitInterrupted);
-    on_signal();
+    if (++signals > 1) {
+      before_exit_();
+      _exit(kExitInterrupted);
+    }
+    on_signal_();
   }
 }
 

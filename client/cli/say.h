@@ -7,13 +7,6 @@
 
 namespace firstbyte {
 
-// Exit codes of `firstbyte`, listed in --help.
-inline constexpr int kExitOk = 0;
-inline constexpr int kExitFailed =
-    1;  // the server refused or failed, or a file could not be written
-inline constexpr int kExitUsage = 2;
-inline constexpr int kExitInterrupted = 130;
-
 struct SayOptions {
   std::string target;
   std::string text;  // "-": standard input, spoken as it arrives

@@ -1,4 +1,4 @@
-#include "client/text_reader.h"
+#include "client/cli/text_reader.h"
 
 #include <poll.h>
 #include <unistd.h>

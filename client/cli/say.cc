@@ -1,4 +1,4 @@
-#include "client/say.h"
+#include "client/cli/say.h"
 
 #include <unistd.h>
 
@@ -15,10 +15,11 @@
 #include "base/error.h"
 #include "client/audio_sink.h"
 #include "client/chunk_decoder.h"
+#include "client/cli/text_reader.h"
+#include "client/exit_codes.h"
 #include "client/rpc_status.h"
 #include "client/signal_watch.h"
 #include "client/speech_client.h"
-#include "client/text_reader.h"
 
 namespace firstbyte {
 namespace {
