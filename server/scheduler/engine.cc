@@ -42,6 +42,7 @@ absl::StatusOr<int> Engine::Find(absl::string_view model, absl::string_view voic
   std::vector<std::string> models, voices;
   for (size_t i = 0; i < infos_.size(); ++i) {
     const ModelInfo& info = *infos_[i];
+    if (info.world) continue;
     models.push_back(info.name);
     if (!model.empty() && info.name != model) continue;
     if (voice.empty() || HasVoice(info, voice)) return static_cast<int>(i);
@@ -55,6 +56,19 @@ absl::StatusOr<int> Engine::Find(absl::string_view model, absl::string_view voic
   return Error(absl::StatusCode::kNotFound, "VOICE_NOT_FOUND",
                absl::StrCat("no voice '", voice, "'; there is: ", absl::StrJoin(voices, ", ")),
                "config.voice");
+}
+
+absl::StatusOr<int> Engine::FindWorld(absl::string_view model) const {
+  std::vector<std::string> worlds;
+  for (size_t i = 0; i < infos_.size(); ++i) {
+    if (!infos_[i]->world) continue;
+    if (model.empty() || infos_[i]->name == model) return static_cast<int>(i);
+    worlds.push_back(infos_[i]->name);
+  }
+  return Error(absl::StatusCode::kNotFound, "MODEL_NOT_FOUND",
+               absl::StrCat("no world '", model,
+                            "'; there is: ", worlds.empty() ? "none" : absl::StrJoin(worlds, ", ")),
+               "open.model");
 }
 
 }  // namespace firstbyte

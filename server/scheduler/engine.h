@@ -22,10 +22,16 @@ class Engine {
       std::vector<std::vector<std::unique_ptr<Model>>> lane_models, const LaneOptions& options);
 
   const std::vector<const ModelInfo*>& models() const { return infos_; }
-  // Index of the model that `model` and `voice` name (empty: any); kNotFound says which is unknown.
+  // Index of the voice model that `model` and `voice` name (empty: any); kNotFound says which is
+  // unknown.
   absl::StatusOr<int> Find(absl::string_view model, absl::string_view voice) const;
+  // Index of the world of this name (empty: the first one).
+  absl::StatusOr<int> FindWorld(absl::string_view model) const;
   // Any lane's copy: Prepare() and info() do not depend on it.
   const Model& model(int index) const { return lanes_[0]->model(index); }
+
+  // One block of this world from its actions to its pictures, alone, as measured at warm-up.
+  absl::Duration block_cost(int index) const { return lanes_[0]->block_cost(index); }
 
   Lane& lane(int index) { return *lanes_[index]; }
   AdmissionLedger& admission() { return ledger_; }

@@ -36,6 +36,7 @@ struct Lane::OpenSession {
 Lane::Lane(std::vector<std::unique_ptr<Model>> models, LaneOptions options)
     : models_(std::move(models)), options_(std::move(options)) {
   for (const auto& model : models_) max_batch_.push_back(model->info().max_batch);
+  block_costs_.resize(models_.size());
 }
 
 Lane::~Lane() {
@@ -101,28 +102,61 @@ void Lane::Loop() {
 absl::Duration Lane::RunOnce() {
   Collect();
   const absl::Time now = options_.clock->Now();
+  absl::Duration sleep = absl::InfiniteDuration();
+  const bool began = BeginBlocks(now, &sleep);
   std::vector<OpenSession*> open;
   std::vector<SessionView> views;
-  std::vector<SessionId> idle;
-  absl::Duration sleep = absl::InfiniteDuration();
   for (auto& [id, session] : sessions_) {
     SessionView view = View(*session, now);
     if (view.paused) sleep = std::min(sleep, TimeToResume(view));
-    if (!view.work.any() && !view.work.closed) {
-      absl::Duration left = session->last_input + options_.idle_timeout - now;
-      if (left <= absl::ZeroDuration()) idle.push_back(id);
-      sleep = std::min(sleep, left);
-    }
     open.push_back(session.get());
     views.push_back(std::move(view));
   }
   auto quantum = ChooseQuantum(views, max_batch_, costs_, options_.policy, now);
   if (quantum) Run(*quantum, open);
+  const bool ended = EndIdle(now, &sleep);
+  return began || quantum || ended ? absl::ZeroDuration() : std::max(sleep, absl::Microseconds(1));
+}
+
+// Worlds at a block boundary take in what their players did. False: none did; then `sleep` is at
+// most until the first may.
+bool Lane::BeginBlocks(absl::Time now, absl::Duration* sleep) {
+  std::vector<OpenSession*> due;
+  for (auto& [id, open] : sessions_) {
+    if (!open->session->work().wants_block) continue;
+    const absl::Time start = open->request.port->state(now).block_start;
+    if (start <= now) due.push_back(open.get());
+    *sleep = std::min(*sleep, start - now);
+  }
+  for (OpenSession* open : due) BeginBlock(*open, now);
+  return !due.empty();
+}
+
+void Lane::BeginBlock(OpenSession& open, absl::Time now) {
+  StreamPort::BlockPlan plan = open.request.port->BeginBlock(now);
+  if (plan.save) open.request.port->Saved(open.session->Save());
+  for (Input& input : plan.inputs) {
+    if (auto pushed = open.session->Push(std::move(input)); !pushed.ok()) {
+      return End(open.id, pushed);
+    }
+  }
+  Publish(open);
+}
+
+bool Lane::EndIdle(absl::Time now, absl::Duration* sleep) {
+  std::vector<SessionId> idle;
+  for (auto& [id, open] : sessions_) {
+    const Work work = open->session->work();
+    if (models_[open->model()]->info().world || work.any() || work.closed) continue;
+    absl::Duration left = open->last_input + options_.idle_timeout - now;
+    if (left <= absl::ZeroDuration()) idle.push_back(id);
+    *sleep = std::min(*sleep, left);
+  }
   for (SessionId id : idle) {
     End(id, Error(absl::StatusCode::kDeadlineExceeded, "IDLE",
                   "no text arrived for too long, so the slot was given back"));
   }
-  return quantum || !idle.empty() ? absl::ZeroDuration() : std::max(sleep, absl::Microseconds(1));
+  return !idle.empty();
 }
 
 void Lane::Collect() {
@@ -136,20 +170,7 @@ void Lane::Collect() {
 }
 
 void Lane::Apply(Command command) {
-  if (command.kind == Command::Kind::kOpen) {
-    auto open = std::make_unique<OpenSession>();
-    open->request = std::move(*command.request);
-    open->id = command.id;
-    open->last_input = options_.clock->Now();
-    auto session = models_[open->model()]->Open(open->request.spec);
-    if (!session.ok()) {
-      open->request.port->Ended(session.status(), {});
-      return;
-    }
-    open->session = *std::move(session);
-    sessions_[command.id] = std::move(open);
-    return;
-  }
+  if (command.kind == Command::Kind::kOpen) return OpenOne(command.id, std::move(*command.request));
   auto it = sessions_.find(command.id);
   if (it == sessions_.end()) return;  // ended meanwhile
   OpenSession& open = *it->second;
@@ -167,6 +188,24 @@ void Lane::Apply(Command command) {
   Publish(open);
 }
 
+void Lane::OpenOne(SessionId id, SessionRequest request) {
+  auto open = std::make_unique<OpenSession>();
+  open->request = std::move(request);
+  open->id = id;
+  open->last_input = options_.clock->Now();
+  Model& model = *models_[open->model()];
+  if (model.info().world) open->ready = open->last_input;  // its scene is its first input
+  auto session = model.Open(open->request.spec);
+  if (!session.ok()) {
+    std::shared_ptr<StreamPort> port = open->request.port;
+    open.reset();  // gives the seat back
+    port->Ended(session.status(), {});
+    return;
+  }
+  open->session = *std::move(session);
+  sessions_[id] = std::move(open);
+}
+
 SessionView Lane::View(OpenSession& open, absl::Time now) {
   const ModelInfo& info = models_[open.model()]->info();
   StreamPort::State state = open.request.port->state(now);
@@ -175,11 +214,15 @@ SessionView Lane::View(OpenSession& open, absl::Time now) {
                    .ready = open.ready,
                    .lead = state.lead,
                    .max_lead = open.request.max_lead,
-                   .frame_period = absl::Seconds(1) * info.samples_per_frame /
-                                   static_cast<double>(info.sample_rate_hertz),
                    .heard = state.heard,
                    .paused = open.paused,
-                   .room_frames = state.room_frames};
+                   .room_frames = state.room_frames,
+                   .world = info.world.has_value(),
+                   .due = state.block_due};
+  if (!view.world) {
+    view.frame_period =
+        absl::Seconds(1) * info.samples_per_frame / static_cast<double>(info.sample_rate_hertz);
+  }
   view.paused = open.paused = UpdatePaused(view);
 
   if (!view.work.any()) open.busy_since.reset();
@@ -247,8 +290,12 @@ void Lane::Account(OpenSession& open, Stage stage, int batch, absl::Time begin, 
 }
 
 void Lane::Publish(OpenSession& open) {
-  open.request.port->Deliver(open.session->Take(),
-                             open.busy_since.value_or(absl::InfiniteFuture()));
+  Output output = open.session->Take();
+  if (output.block >= 0) {
+    open.request.port->DeliverBlock(std::move(output), open.times);
+  } else {
+    open.request.port->Deliver(std::move(output), open.busy_since.value_or(absl::InfiniteFuture()));
+  }
   const Work work = open.session->work();
   // Here, not only in View(): the next text may be among the commands that come before it.
   if (!work.any()) open.busy_since.reset();

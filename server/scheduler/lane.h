@@ -25,7 +25,8 @@ namespace firstbyte {
 
 struct LaneOptions {
   PolicyOptions policy;
-  absl::Duration idle_timeout = absl::Seconds(60);  // a slot without input is released after this
+  // A voice's slot without input is released after this; a world's stream sees to that itself.
+  absl::Duration idle_timeout = absl::Seconds(60);
   const Clock* clock = &Clock::Steady();
   // Called on the lane after each step; for metrics.
   std::function<void(const ModelInfo&, Stage, int batch, absl::Duration)> on_step;
@@ -54,6 +55,8 @@ class Lane {
   void Start();
 
   const Model& model(int index) const { return *models_[index]; }
+  // Worlds: steps from the actions of a block to its pictures, alone; zero before WarmUp().
+  absl::Duration block_cost(int model) const { return block_costs_[model]; }
 
   SessionId Open(SessionRequest request);
   void Push(SessionId id, Input input);
@@ -76,6 +79,10 @@ class Lane {
   void Enqueue(Command command);
   void Collect();
   void Apply(Command command);
+  void OpenOne(SessionId id, SessionRequest request);
+  bool BeginBlocks(absl::Time now, absl::Duration* sleep);
+  void BeginBlock(OpenSession& session, absl::Time now);
+  bool EndIdle(absl::Time now, absl::Duration* sleep);
   SessionView View(OpenSession& session, absl::Time now);
   void Run(const Quantum& quantum, const std::vector<OpenSession*>& sessions);
   void Account(OpenSession& session, Stage stage, int batch, absl::Time begin, absl::Time end);
@@ -87,6 +94,7 @@ class Lane {
   const LaneOptions options_;
   StepCosts costs_;
   std::vector<int> max_batch_;
+  std::vector<absl::Duration> block_costs_;
   std::unordered_map<SessionId, std::unique_ptr<OpenSession>> sessions_;  // lane thread only
 
   Mutex mu_;

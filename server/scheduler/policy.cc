@@ -20,6 +20,15 @@ bool MayGrow(const SessionView& view, bool joining) {
   return Ahead(view) < view.max_lead && (joining || !view.paused);
 }
 
+// A world has one thing to do at a time, and room for it was set aside when the block began.
+std::optional<NextStep> NextOfWorld(const Work& work) {
+  if (work.prefill) return NextStep{Stage::kPrefill, 0};
+  if (work.generate) return NextStep{Stage::kGenerate, 0};
+  if (work.decode_frames > 0) return NextStep{Stage::kDecode, work.decode_frames};
+  if (work.commit) return NextStep{Stage::kCommit, 0};
+  return std::nullopt;
+}
+
 }  // namespace
 
 int ChunkFrames(absl::Duration lead, absl::Duration frame_period) {
@@ -31,14 +40,17 @@ int ChunkFrames(absl::Duration lead, absl::Duration frame_period) {
 }
 
 absl::Time Deadline(const SessionView& view, const PolicyOptions& options, absl::Time now) {
+  if (view.world) return view.due;
   return view.heard ? now + view.lead - options.dry_reserve : view.ready + options.ttfb_target;
 }
 
 bool UpdatePaused(const SessionView& view) {
+  if (view.world) return false;
   return Ahead(view) >= (view.paused ? ResumeAt(view) : view.max_lead);
 }
 
 std::optional<NextStep> Next(const SessionView& view, bool joining) {
+  if (view.world) return NextOfWorld(view.work);
   const Work& work = view.work;
   int wanted = ChunkFrames(view.lead, view.frame_period);
   bool more = (work.generate || work.prefill) && MayGrow(view, joining);

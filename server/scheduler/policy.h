@@ -2,7 +2,9 @@
 //
 // One earliest-deadline order over all quanta of a lane. A stream's deadline is when its listener
 // would notice: arrival + TTFB target before it has been heard, the moment it runs dry afterwards.
-// The most urgent stream picks the stage; others that want the same stage join it by deadline.
+// A player's deadline is the world's own: when the block is due, or the commit before the next one.
+// The most urgent stream picks the stage; others that want the same stage join it by deadline,
+// worlds in whichever denoise pass they are.
 #pragma once
 
 #include <optional>
@@ -32,6 +34,8 @@ struct SessionView {
   bool heard = false;
   bool paused = false;  // reached max_lead and has not resumed: see UpdatePaused
   int room_frames = 0;
+  bool world = false;
+  absl::Time due;  // worlds: StreamPort::State::block_due
 };
 
 struct Quantum {

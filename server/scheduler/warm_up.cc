@@ -1,6 +1,7 @@
 // Lane::WarmUp: every stage of every model once at batch 1 and once at the largest batch.
 
 #include <algorithm>
+#include <optional>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -13,33 +14,50 @@ namespace {
 constexpr char kText[] = "The quick brown fox jumps over the lazy dog beside the river.";
 constexpr int kDecodeFrames[] = {1, 4, 8, 16};
 constexpr int kLargestWarmUpBatch = 32;
+constexpr int kWarmUpBlocks = 3;
 
 // Sessions of one model that advance in lockstep.
 class Cohort {
  public:
   Cohort(Model* model, const Clock* clock) : model_(model), clock_(clock) {}
 
-  absl::Status Open(int count) {
+  absl::Status OpenVoices(int count) {
     for (int i = 0; i < count; ++i) {
-      auto session = model_->Open({.voice = model_->info().voices.front().name});
-      if (!session.ok()) return session.status();
-      auto clause = model_->Prepare({kText});
+      auto clause = model_->Prepare({.text = kText});
       if (!clause.ok()) return clause.status();
-      if (auto pushed = (*session)->Push(*std::move(clause)); !pushed.ok()) return pushed;
-      raw_.push_back(session->get());
-      sessions_.push_back(*std::move(session));
+      absl::Status opened = OpenOne({.voice = model_->info().voices.front().name});
+      if (!opened.ok()) return opened;
+      if (auto pushed = raw_.back()->Push(*std::move(clause)); !pushed.ok()) return pushed;
     }
     return absl::OkStatus();
   }
 
-  // Runs one step; zero when some session has nothing to do in that stage.
-  absl::StatusOr<absl::Duration> Step(Stage stage, int frames) {
+  absl::Status OpenWorlds(int count) {
+    for (int i = 0; i < count; ++i) {
+      auto scene = model_->Prepare({});
+      if (!scene.ok()) return scene.status();
+      absl::Status opened = OpenOne({.scene = *std::move(scene)});
+      if (!opened.ok()) return opened;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status BeginBlock() {
+    for (Session* session : raw_) {
+      if (auto pushed = session->Push(BlockActions{}); !pushed.ok()) return pushed;
+    }
+    return absl::OkStatus();
+  }
+
+  // Runs one step; nothing when some session has nothing to do in that stage.
+  absl::StatusOr<std::optional<absl::Duration>> Step(Stage stage, int frames) {
     for (const Session* session : raw_) {
       Work work = session->work();
       if ((stage == Stage::kPrefill && !work.prefill) ||
           (stage == Stage::kGenerate && !work.generate) ||
-          (stage == Stage::kDecode && work.decode_frames < frames)) {
-        return absl::ZeroDuration();
+          (stage == Stage::kDecode && (work.decode_frames == 0 || work.decode_frames < frames)) ||
+          (stage == Stage::kCommit && !work.commit)) {
+        return std::nullopt;
       }
     }
     StepReport report;
@@ -55,6 +73,14 @@ class Cohort {
   }
 
  private:
+  absl::Status OpenOne(const SessionSpec& spec) {
+    auto session = model_->Open(spec);
+    if (!session.ok()) return session.status();
+    raw_.push_back(session->get());
+    sessions_.push_back(*std::move(session));
+    return absl::OkStatus();
+  }
+
   Model* const model_;
   const Clock* const clock_;
   std::vector<std::unique_ptr<Session>> sessions_;
@@ -69,16 +95,16 @@ struct StageCost {
 
 // The cost of each stage at this batch size. A second pass over a stage overwrites the first, so
 // that first-touch page faults are not counted.
-absl::StatusOr<std::vector<StageCost>> Measure(Model* model, const Clock* clock, int batch) {
+absl::StatusOr<std::vector<StageCost>> MeasureVoice(Model* model, const Clock* clock, int batch) {
   Cohort cohort(model, clock);
-  if (auto opened = cohort.Open(batch); !opened.ok()) return opened;
+  if (auto opened = cohort.OpenVoices(batch); !opened.ok()) return opened;
   std::vector<StageCost> costs;
   auto run = [&](Stage stage, int frames, int steps) -> absl::Status {
     absl::Duration last;
     for (int i = 0; i < steps; ++i) {
       auto cost = cohort.Step(stage, frames);
       if (!cost.ok()) return cost.status();
-      if (*cost > absl::ZeroDuration()) last = *cost;
+      if (*cost) last = **cost;
     }
     if (last > absl::ZeroDuration()) costs.push_back({stage, frames, last});
     return absl::OkStatus();
@@ -93,16 +119,53 @@ absl::StatusOr<std::vector<StageCost>> Measure(Model* model, const Clock* clock,
   return costs;
 }
 
+// The same for a world: its scene, then blocks. `block`: what the last one took up to its pictures.
+absl::StatusOr<std::vector<StageCost>> MeasureWorld(Model* model, const Clock* clock, int batch,
+                                                    absl::Duration* block) {
+  Cohort cohort(model, clock);
+  if (auto opened = cohort.OpenWorlds(batch); !opened.ok()) return opened;
+  const int frames = model->info().world->frames_per_block;
+  std::vector<StageCost> costs;
+  // Runs `stage` until it has nothing more to do; returns what its steps took in all.
+  auto run = [&](Stage stage) -> absl::StatusOr<absl::Duration> {
+    absl::Duration total;
+    while (true) {
+      auto cost = cohort.Step(stage, 0);
+      if (!cost.ok()) return cost.status();
+      if (!*cost) return total;
+      total += **cost;
+      costs.push_back({stage, stage == Stage::kDecode ? frames : 0, **cost});
+    }
+  };
+  if (auto prefill = run(Stage::kPrefill); !prefill.ok()) return prefill.status();
+  for (int i = 0; i < kWarmUpBlocks; ++i) {
+    if (auto begun = cohort.BeginBlock(); !begun.ok()) return begun;
+    *block = absl::ZeroDuration();
+    for (Stage stage : {Stage::kGenerate, Stage::kDecode, Stage::kCommit}) {
+      auto cost = run(stage);
+      if (!cost.ok()) return cost.status();
+      if (stage != Stage::kCommit) *block += *cost;
+    }
+  }
+  return costs;
+}
+
 }  // namespace
 
 absl::Status Lane::WarmUp() {
   for (size_t m = 0; m < models_.size(); ++m) {
     const ModelInfo& info = models_[m]->info();
     const int large = std::min({info.max_batch, info.slots, kLargestWarmUpBatch});
-    auto one = Measure(models_[m].get(), options_.clock, 1);
+    auto measure = [&](int batch, absl::Duration* block) {
+      Model* model = models_[m].get();
+      return info.world ? MeasureWorld(model, options_.clock, batch, block)
+                        : MeasureVoice(model, options_.clock, batch);
+    };
+    absl::Duration many_blocks;
+    auto one = measure(1, &block_costs_[m]);
     if (!one.ok()) return one.status();
     if (large == 1) continue;
-    auto many = Measure(models_[m].get(), options_.clock, large);
+    auto many = measure(large, &many_blocks);
     if (!many.ok()) return many.status();
     for (const StageCost& a : *one) {
       for (const StageCost& b : *many) {
