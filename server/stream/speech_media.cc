@@ -50,12 +50,10 @@ void SpeechStream::Encode(const Output& output, int64_t reserved, absl::Time bus
   {
     MutexLock lock(&mu_);
     outbox_.Release(reserved);
-    if (!end_) {
-      for (const MarkerAt& marker : output.markers) {
-        outbox_.Put(
-            {SpeechMarker{marker.id, absl::Seconds(1) * marker.sample / info_->sample_rate_hertz},
-             busy_since});
-      }
+    for (const MarkerAt& marker : output.markers) {
+      outbox_.Put(
+          {SpeechMarker{marker.id, absl::Seconds(1) * marker.sample / info_->sample_rate_hertz},
+           busy_since});
     }
   }
   transport_->WakeWriter();
@@ -64,14 +62,14 @@ void SpeechStream::Encode(const Output& output, int64_t reserved, absl::Time bus
 void SpeechStream::PublishAudio(EncodedAudio audio, absl::Duration cost, absl::Time busy_since) {
   MutexLock lock(&mu_);
   summary_.timing.encode += cost;
-  if (audio.empty() || end_) return;
+  if (audio.empty()) return;
   SpeechAudio message{.sequence = sequence_++,
                       .audio = std::move(audio),
                       .start_sample = encoded_samples_,
                       .sample_rate_hertz = info_->sample_rate_hertz};
   encoded_samples_ += message.audio.samples;
-  context_.observer->OnOutboxBytes(message.audio.bytes());
-  outbox_.Put({std::move(message), busy_since});
+  const int64_t bytes = message.audio.bytes();
+  outbox_.Put({std::move(message), busy_since}, bytes);
 }
 
 void SpeechStream::Ended(absl::Status status, const StageTimes& times) {
@@ -95,13 +93,9 @@ void SpeechStream::Complete(const absl::Status& status, const StageTimes& times)
     timing.mean_batch_size = times.mean_batch_size();
     running_ = times.running;
     lane_ = nullptr;
-    finished_ = status.ok();
     // After Fail() this is only the lane's answer to Close().
-    if (!end_ && !status.ok()) {
-      end_ = status;
-      context_.observer->OnOutboxBytes(-outbox_.used());
-      outbox_.Clear();
-    }
+    if (status.ok()) outbox_.Finish();
+    if (!status.ok()) outbox_.Fail(status);
   }
   transport_->WakeWriter();
 }
@@ -113,34 +107,39 @@ SpeechStream::NextResult SpeechStream::Next() {
   RequestRecord record;
   {
     MutexLock lock(&mu_);
-    if (auto entry = outbox_.Take()) {
-      if (const auto* audio = std::get_if<SpeechAudio>(&entry->message)) {
-        context_.observer->OnOutboxBytes(-audio->audio.bytes());
-        if (!first_byte_) first_byte_ = now;
-        writing_ = Outbox::Entry{SpeechAudio{.audio = {.samples = audio->audio.samples},
-                                             .sample_rate_hertz = audio->sample_rate_hertz},
-                                 entry->busy_since};
-        summary_.chunks += 1;
-        summary_.audio_duration += audio->duration();
-      }
-      if (std::holds_alternative<SpeechMarker>(entry->message)) --markers_out_;
-      // Room in the outbox may let the lane go on.
-      if (lane_ != nullptr) lane_->Wake();
-      return std::move(entry->message);
+    if (auto outgoing = outbox_.Take()) {
+      Sending(*outgoing, now);
+      return std::move(outgoing->message);
     }
-    if (!end_ && finished_) {
-      end_ = absl::OkStatus();
-      return Summarize(now);
+    switch (outbox_.NextTurn()) {
+      case Outbox<Outgoing>::Turn::kNothing:
+        return std::monostate();
+      case Outbox<Outgoing>::Turn::kSummary:
+        return Summarize(now);
+      case Outbox<Outgoing>::Turn::kEnd:
+        break;
     }
-    if (!end_ || end_taken_) return std::monostate();
-    end_taken_ = true;
     record = {.method = method_,
               .model = info_ == nullptr ? "" : info_->name,
               .admitted = configured_,
-              .end = {*end_, request_id_, Summarize(now)}};
+              .end = {outbox_.status(), request_id_, Summarize(now)}};
   }
   context_.observer->OnEnded(record);
   return std::move(record.end);
+}
+
+void SpeechStream::Sending(const Outgoing& outgoing, absl::Time now) {
+  if (const auto* audio = std::get_if<SpeechAudio>(&outgoing.message)) {
+    if (!first_byte_) first_byte_ = now;
+    writing_ = Outgoing{SpeechAudio{.audio = {.samples = audio->audio.samples},
+                                    .sample_rate_hertz = audio->sample_rate_hertz},
+                        outgoing.busy_since};
+    summary_.chunks += 1;
+    summary_.audio_duration += audio->duration();
+  }
+  if (std::holds_alternative<SpeechMarker>(outgoing.message)) --markers_out_;
+  // Room in the outbox may let the lane go on.
+  if (lane_ != nullptr) lane_->Wake();
 }
 
 SpeechSummary SpeechStream::Summarize(absl::Time now) {
@@ -169,12 +168,12 @@ void SpeechStream::OnWritten() {
   if (wake) transport_->WakeReader();
 }
 
-void SpeechStream::ObserveWrite(const Outbox::Entry& entry, absl::Time now) {
+void SpeechStream::ObserveWrite(const Outgoing& outgoing, absl::Time now) {
   // Silence counts as an underrun only if there was something to say when it began.
-  if (auto dry = playback_.DrySince(now); dry && entry.busy_since <= *dry) {
+  if (auto dry = playback_.DrySince(now); dry && outgoing.busy_since <= *dry) {
     context_.observer->OnUnderrun(info_->name, now - *dry);
   }
-  playback_.OnWritten(std::get<SpeechAudio>(entry.message).duration(), now);
+  playback_.OnWritten(std::get<SpeechAudio>(outgoing.message).duration(), now);
   std::optional<absl::Duration> interval;
   if (last_written_) interval = now - *last_written_;
   last_written_ = now;

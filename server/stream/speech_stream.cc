@@ -76,7 +76,8 @@ SpeechStream::SpeechStream(const StreamContext& context, std::string method,
       method_(std::move(method)),
       transport_(std::move(transport)),
       text_strand_(context.pool),
-      media_strand_(context.pool) {}
+      media_strand_(context.pool),
+      outbox_(kOutboxBytes, context.observer) {}
 
 // ---- Reading. ----
 
@@ -89,7 +90,7 @@ void SpeechStream::Handle(SpeechRequest request) {
 absl::Status SpeechStream::Take(SpeechConfig config) {
   {
     MutexLock lock(&mu_);
-    if (end_) return absl::OkStatus();
+    if (outbox_.ended()) return absl::OkStatus();
     if (configured_) return Invalid("CONFIG_REPEATED", "`config` was already sent", "config");
     request_id_ = config.request_id.empty() ? NewUuid() : config.request_id;
     summary_ = {};
@@ -157,7 +158,7 @@ absl::Status SpeechStream::SetFormat(const SpeechConfig& config) {
 
 absl::Status SpeechStream::RequireConfig() const {
   MutexLock lock(&mu_);
-  return configured_ || end_ ? absl::OkStatus() : ConfigMissing();
+  return configured_ || outbox_.ended() ? absl::OkStatus() : ConfigMissing();
 }
 
 absl::Status SpeechStream::Take(TextPiece text) {
@@ -204,10 +205,7 @@ void SpeechStream::Cancel() {
 void SpeechStream::Fail(const absl::Status& status) {
   {
     MutexLock lock(&mu_);
-    if (end_) return;
-    end_ = status;
-    context_.observer->OnOutboxBytes(-outbox_.used());
-    outbox_.Clear();
+    if (!outbox_.Fail(status)) return;
     texts_.clear();
     if (lane_ != nullptr) lane_->Close(session_);
   }
@@ -216,7 +214,7 @@ void SpeechStream::Fail(const absl::Status& status) {
 
 bool SpeechStream::ReadyForMore() {
   MutexLock lock(&mu_);
-  reader_waits_ = !end_ && EnoughPending();
+  reader_waits_ = !outbox_.ended() && EnoughPending();
   return !reader_waits_;
 }
 
@@ -227,7 +225,7 @@ bool SpeechStream::EnoughPending() const {
 void SpeechStream::Enqueue(PendingText text) {
   {
     MutexLock lock(&mu_);
-    if (end_) return;
+    if (outbox_.ended()) return;
     texts_.push_back(std::move(text));
   }
   PostFeed();
@@ -248,7 +246,7 @@ bool SpeechStream::FeedOne() {
     PendingText text;
     {
       MutexLock lock(&mu_);
-      if (end_ || texts_.empty()) return false;
+      if (outbox_.ended() || texts_.empty()) return false;
       text = std::move(texts_.front());
       texts_.pop_front();
     }
@@ -256,7 +254,7 @@ bool SpeechStream::FeedOne() {
   } else {
     {
       MutexLock lock(&mu_);
-      if (end_) return false;
+      if (outbox_.ended()) return false;
       if (std::holds_alternative<Clause>(inputs_.front()) && clauses_ahead_ >= kClausesAhead) {
         return false;  // ClauseBegun() posts again
       }
@@ -326,7 +324,7 @@ absl::Status SpeechStream::Speak(const Clause& clause) {
 
 void SpeechStream::PushToLane(Input input) {
   MutexLock lock(&mu_);
-  if (!end_) lane_->Push(session_, std::move(input));
+  if (!outbox_.ended()) lane_->Push(session_, std::move(input));
 }
 
 void SpeechStream::Consumed(int64_t source_bytes) {

@@ -73,6 +73,10 @@ class SpeechStream : public StreamPort, public std::enable_shared_from_this<Spee
     std::variant<TextPiece, FlushText, EndOfInput> what;
     absl::Time arrival;
   };
+  struct Outgoing {
+    SpeechResponse message;
+    absl::Time busy_since;  // of audio: see StreamPort::Deliver
+  };
   using PendingInput = std::variant<Clause, Marker, EndOfInput>;  // segmented
 
   SpeechStream(const StreamContext& context, std::string method,
@@ -99,7 +103,8 @@ class SpeechStream : public StreamPort, public std::enable_shared_from_this<Spee
   void Encode(const Output& output, int64_t reserved, absl::Time busy_since);
   void PublishAudio(EncodedAudio audio, absl::Duration cost, absl::Time busy_since);
   void Complete(const absl::Status& status, const StageTimes& times);
-  void ObserveWrite(const Outbox::Entry& entry, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Sending(const Outgoing& outgoing, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void ObserveWrite(const Outgoing& outgoing, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   SpeechSummary Summarize(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const StreamContext context_;
@@ -140,16 +145,11 @@ class SpeechStream : public StreamPort, public std::enable_shared_from_this<Spee
   int markers_out_ ABSL_GUARDED_BY(mu_) = 0;         // flushed with an id, not yet taken by Next()
   bool reader_waits_ ABSL_GUARDED_BY(mu_) = false;
 
-  Outbox outbox_ ABSL_GUARDED_BY(mu_){kOutboxBytes};
+  Outbox<Outgoing> outbox_ ABSL_GUARDED_BY(mu_);
   absl::Duration delivered_ ABSL_GUARDED_BY(mu_);  // media that came from the lane
   PlaybackMeter playback_ ABSL_GUARDED_BY(mu_);
-  std::optional<Outbox::Entry> writing_ ABSL_GUARDED_BY(mu_);  // audio in flight, without bytes
+  std::optional<Outgoing> writing_ ABSL_GUARDED_BY(mu_);  // audio in flight, without bytes
   std::optional<absl::Time> last_written_ ABSL_GUARDED_BY(mu_);
-
-  // Finished: all media is in the outbox; then summary, then end. Failed: end at once.
-  bool finished_ ABSL_GUARDED_BY(mu_) = false;
-  std::optional<absl::Status> end_ ABSL_GUARDED_BY(mu_);
-  bool end_taken_ ABSL_GUARDED_BY(mu_) = false;
 
   // For Timing.
   absl::Time admitted_ ABSL_GUARDED_BY(mu_);
