@@ -13,6 +13,11 @@ constexpr absl::Duration kRetryAfter = absl::Milliseconds(500);
 
 }  // namespace
 
+absl::Status DrainingError() {
+  return Error(absl::StatusCode::kUnavailable, {.reason = "DRAINING", .retry_after = kRetryAfter},
+               "this server is shutting down; try another replica");
+}
+
 Seat& Seat::operator=(Seat&& other) noexcept {
   Release();
   ledger_ = std::exchange(other.ledger_, nullptr);
@@ -31,10 +36,7 @@ AdmissionLedger::AdmissionLedger(std::vector<std::vector<int>> slots) : slots_(s
 
 absl::StatusOr<Seat> AdmissionLedger::Admit(int model) {
   MutexLock lock(&mu_);
-  if (draining_) {
-    return Error(absl::StatusCode::kUnavailable, {.reason = "DRAINING", .retry_after = kRetryAfter},
-                 "this server is shutting down; try another replica");
-  }
+  if (draining_) return DrainingError();
   const std::vector<int>& slots = slots_[model];
   std::vector<int>& used = used_[model];
   int best = -1;

@@ -16,6 +16,9 @@ namespace firstbyte {
 
 class AdmissionLedger;
 
+// kUnavailable: what Admit() says while draining.
+absl::Status DrainingError();
+
 // A place for one session of one model on one lane. Movable; gives the place back when destroyed.
 class Seat {
  public:

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "server/stream/speech_messages.h"
+#include "server/stream/world_messages.h"
 
 namespace firstbyte {
 
@@ -16,6 +17,12 @@ struct RequestRecord {
   std::string model;   // empty when refused before one was chosen
   bool admitted = false;
   SpeechEnd end;
+};
+
+struct WorldRecord {
+  std::string model;  // empty when refused before one was chosen
+  bool admitted = false;
+  WorldEnd end;
 };
 
 // Thread-safe; called from any thread, also under a stream's lock: must not block or call back.
@@ -31,6 +38,15 @@ class StreamObserver {
                        std::optional<absl::Duration> interval) = 0;
   virtual void OnUnderrun(const std::string& model, absl::Duration silence) = 0;
   virtual void OnOutboxBytes(int64_t delta) = 0;
+
+  // Worlds. Once per stream, when the transport has taken the end.
+  virtual void OnWorldEnded(const WorldRecord& record) = 0;
+  // A block of so many frames is ready to send; `late`: after a REALTIME player should have had it.
+  virtual void OnBlock(const std::string& model, int frames, bool late) = 0;
+  // REALTIME: so many blocks were due while an earlier one was not ready, and are not made.
+  virtual void OnSkippedBlocks(const std::string& model, int blocks) = 0;
+  // From the arrival of an action to the handing over of the first block that it shapes.
+  virtual void OnActionToFrame(const std::string& model, absl::Duration delay) = 0;
 };
 
 }  // namespace firstbyte

@@ -58,6 +58,8 @@ absl::StatusOr<std::vector<float>> Axes(const WorldInfo& info,
   return axes;
 }
 
+bool IsMovement(float value) { return std::abs(value) <= static_cast<float>(kMostMovement); }
+
 float Sum(float a, float b) {
   return std::clamp(a + b, -static_cast<float>(kMostMovement), static_cast<float>(kMostMovement));
 }
@@ -95,25 +97,49 @@ absl::StatusOr<SavedActions> CheckActions(const WorldInfo& info, Pacing pacing,
   return checked;
 }
 
-absl::Status CheckPrompt(const WorldInfo& info, const WorldPrompt& prompt) {
+absl::Status CheckPrompt(const WorldInfo& info, const WorldPrompt& prompt,
+                         absl::string_view field) {
   if (prompt.text.size() > kMostPromptBytes) {
-    return Invalid("TEXT_TOO_LONG", absl::StrCat("at most ", kMostPromptBytes, " bytes"),
-                   "prompt.text");
+    return Invalid("TEXT_TOO_LONG", absl::StrCat("at most ", kMostPromptBytes, " bytes"), field);
   }
   if (prompt.embedding.empty()) return absl::OkStatus();
-  if (info.prompt_dimensions == 0) {
-    return Invalid("OUT_OF_RANGE", "this world takes prompts in words only", "prompt.embedding");
-  }
   if (static_cast<int>(prompt.embedding.size()) != info.prompt_dimensions) {
-    return Invalid("OUT_OF_RANGE", absl::StrCat("must have ", info.prompt_dimensions, " numbers"),
-                   "prompt.embedding");
+    return Invalid("OUT_OF_RANGE",
+                   info.prompt_dimensions == 0
+                       ? "this world takes prompts in words only"
+                       : absl::StrCat("must have ", info.prompt_dimensions, " numbers"),
+                   field);
   }
   for (float value : prompt.embedding) {
-    if (!std::isfinite(value)) {
-      return Invalid("NOT_A_NUMBER", "must be finite numbers", "prompt.embedding");
-    }
+    if (!std::isfinite(value)) return Invalid("NOT_A_NUMBER", "must be finite numbers", field);
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckInputs(const WorldInfo& info, const SavedWorld& world) {
+  auto possible = [&](const SavedActions& saved) {
+    const BlockActions& actions = saved.actions;
+    bool good = saved.repeat >= 1 && saved.repeat <= kMostRepeats && IsMovement(actions.scroll) &&
+                IsMovement(actions.pointer_dx) && IsMovement(actions.pointer_dy);
+    for (float axis : actions.axes) good = good && axis >= -1 && axis <= 1;
+    for (size_t key = info.keys.size(); key < actions.keys.size(); ++key) {
+      good = good && !actions.keys[key];
+    }
+    return good && (actions.axes.empty() || actions.axes.size() == info.axes.size());
+  };
+  bool good = world.next_block >= 0 && possible(world.held) &&
+              static_cast<int>(world.pending.size()) <= WorldInbox::kMost;
+  for (const SavedInput& input : world.pending) {
+    const auto* actions = std::get_if<SavedActions>(&input);
+    const auto* prompt = std::get_if<SavedPrompt>(&input);
+    good = good && (actions == nullptr || possible(*actions));
+    good = good &&
+           (prompt == nullptr ||
+            CheckPrompt(info, {.text = prompt->text, .embedding = prompt->embedding}, "").ok());
+  }
+  return good ? absl::OkStatus()
+              : Error(absl::StatusCode::kDataLoss, "SNAPSHOT_CORRUPTED",
+                      "the saved inputs are not of this world");
 }
 
 // ---- What arrives. ----

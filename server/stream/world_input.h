@@ -26,7 +26,10 @@ namespace firstbyte {
 // kInvalidArgument UNKNOWN_KEY, UNKNOWN_AXIS, NOT_A_NUMBER or OUT_OF_RANGE, naming the field.
 absl::StatusOr<SavedActions> CheckActions(const WorldInfo& info, Pacing pacing,
                                           const WorldActions& actions);
-absl::Status CheckPrompt(const WorldInfo& info, const WorldPrompt& prompt);
+// `field`: the one that says `prompt`.
+absl::Status CheckPrompt(const WorldInfo& info, const WorldPrompt& prompt, absl::string_view field);
+// kDataLoss SNAPSHOT_CORRUPTED when this world cannot have heard what `world` holds.
+absl::Status CheckInputs(const WorldInfo& info, const SavedWorld& world);
 
 class WorldInbox {
  public:

@@ -41,8 +41,8 @@ absl::Status WorldMedia::SetAudio() {
   if (!encoder.ok()) return encoder.status();
   encoder_ = *std::move(encoder);
   cheap_ = cheap_ && format.encoding != AudioEncoding::kOpus;
-  max_block_bytes_ += MaxEncodedBytes(
-      format, int64_t{info_.world->frames_per_block} * info_.samples_per_frame);
+  max_block_bytes_ +=
+      MaxEncodedBytes(format, int64_t{info_.world->frames_per_block} * info_.samples_per_frame);
   return absl::OkStatus();
 }
 

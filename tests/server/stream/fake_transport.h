@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/mutex.h"
 #include "server/stream/speech_stream.h"
@@ -24,10 +25,22 @@ class CountingObserver : public StreamObserver {
   }
   void OnUnderrun(const std::string&, absl::Duration) override { ++underruns; }
   void OnOutboxBytes(int64_t delta) override { outbox_bytes += delta; }
+  void OnWorldEnded(const WorldRecord&) override { ++ended; }
+  void OnBlock(const std::string&, int, bool late) override {
+    ++blocks;
+    late_blocks += late;
+  }
+  void OnSkippedBlocks(const std::string&, int count) override { skipped_blocks += count; }
+  void OnActionToFrame(const std::string&, absl::Duration delay) override {
+    MutexLock lock(&mu);
+    delays.push_back(delay);
+  }
 
   std::atomic<int> started{0}, ended{0}, chunks{0}, underruns{0};
+  std::atomic<int> blocks{0}, late_blocks{0}, skipped_blocks{0};
   std::atomic<int64_t> outbox_bytes{0};
   Mutex mu;
+  std::vector<absl::Duration> delays ABSL_GUARDED_BY(mu);  // action to frame
   RequestRecord last ABSL_GUARDED_BY(mu);
 };
 
@@ -41,7 +54,8 @@ class TestTransport : public StreamTransport {
   }
 
   // Blocks until the stream has something to say.
-  SpeechStream::NextResult Await(SpeechStream& stream) {
+  template <typename Stream>
+  typename Stream::NextResult Await(Stream& stream) {
     while (true) {
       int seen = Version();
       auto next = stream.Next();
@@ -51,7 +65,8 @@ class TestTransport : public StreamTransport {
     }
   }
 
-  void AwaitReader(SpeechStream& stream) {
+  template <typename Stream>
+  void AwaitReader(Stream& stream) {
     while (true) {
       int seen = Version();
       if (stream.ReadyForMore()) return;
