@@ -55,6 +55,14 @@ const Buckets& IntervalBuckets() {
   return *kBuckets;
 }
 
+// Fine around one and two periods of 20 and 60 frames a second.
+const Buckets& PlayBuckets() {
+  static const Buckets* const kBuckets =
+      new Buckets{.001, .002, .003, .005, .0075, .01, .015, .02, .025, .03, .037, .045,
+                  .055, .065, .08,  .1,   .15,   .2,  .3,   .5,  .75,  1,   2.5};
+  return *kBuckets;
+}
+
 std::vector<Instrument> RequestInstruments() {
   return {
       {"firstbyte_requests_total",
@@ -83,7 +91,7 @@ std::vector<Instrument> RequestInstruments() {
        {"method", "model"},
        LatencyBuckets(),
        "From the later of stream admitted and first clause complete to the first media byte "
-       "handed to the transport."},
+       "handed to the transport. Worlds: from `open`."},
   };
 }
 
@@ -103,7 +111,8 @@ std::vector<Instrument> PhaseInstruments() {
        Kind::kHistogram,
        {"method", "model"},
        PhaseBuckets(),
-       "Wall time of the text front end and of the prefill steps this request took part in."},
+       "Wall time of the text front end (a world: picture and prompt) and of the prefill steps "
+       "this request took part in."},
       {"firstbyte_request_generation_seconds",
        Kind::kHistogram,
        {"method", "model"},
@@ -113,12 +122,12 @@ std::vector<Instrument> PhaseInstruments() {
        Kind::kHistogram,
        {"method", "model"},
        PhaseBuckets(),
-       "Wall time of the decode (vocoder) steps this request took part in."},
+       "Wall time of the decode steps (vocoder, pictures) this request took part in."},
       {"firstbyte_request_encode_seconds",
        Kind::kHistogram,
        {"method", "model"},
        PhaseBuckets(),
-       "Time spent coding this request's audio for the wire."},
+       "Time spent coding this request's media for the wire."},
       {"firstbyte_request_duration_seconds",
        Kind::kHistogram,
        {"method", "model"},
@@ -154,7 +163,7 @@ std::vector<Instrument> EngineInstruments() {
        Kind::kCounter,
        {"model"},
        {},
-       "Frames generated (the unit of the acoustic model)."},
+       "Frames generated: the unit of a voice's acoustic model, pictures of a world."},
       {"firstbyte_audio_seconds_total",
        Kind::kCounter,
        {"model"},
@@ -176,6 +185,39 @@ std::vector<Instrument> EngineInstruments() {
        {"model"},
        {},
        "Times a listener ran dry while the session had text to speak."},
+  };
+}
+
+std::vector<Instrument> WorldInstruments() {
+  return {
+      {"firstbyte_action_to_frame_seconds",
+       Kind::kHistogram,
+       {"model"},
+       PlayBuckets(),
+       "From the arrival of an actions message to the first block that it shapes being handed to "
+       "the transport."},
+      {"firstbyte_blocks_total", Kind::kCounter, {"model"}, {}, "Blocks made and coded."},
+      {"firstbyte_late_blocks_total",
+       Kind::kCounter,
+       {"model"},
+       {},
+       "REALTIME blocks that were coded after they were due."},
+      {"firstbyte_skipped_blocks_total",
+       Kind::kCounter,
+       {"model"},
+       {},
+       "REALTIME blocks that were never made because their time passed before they could begin."},
+      {"firstbyte_world_sessions",
+       Kind::kGauge,
+       {"state"},
+       {},
+       "World sessions: running (a stream plays it), paused (a stream holds it), parked (its state "
+       "waits without a slot)."},
+      {"firstbyte_world_store_bytes",
+       Kind::kGauge,
+       {"kind"},
+       {},
+       "Bytes of parked sessions and of snapshots that this server keeps."},
   };
 }
 
@@ -223,7 +265,8 @@ absl::string_view KindName(Kind kind) {
 absl::Span<const Instrument> Instruments() {
   static const auto* const kTable = [] {
     auto* table = new std::vector<Instrument>(RequestInstruments());
-    for (const auto& part : {PhaseInstruments(), EngineInstruments(), ServerInstruments()}) {
+    for (const auto& part :
+         {PhaseInstruments(), EngineInstruments(), WorldInstruments(), ServerInstruments()}) {
       table->insert(table->end(), part.begin(), part.end());
     }
     return table;

@@ -18,6 +18,7 @@ namespace {
 constexpr char kNone[] = "none";
 constexpr char kOther[] = "OTHER";
 constexpr const char* kStages[] = {"prefill", "generate", "decode"};
+constexpr char kCommit[] = "commit";  // worlds only
 constexpr const char* kRejectReasons[] = {"NO_SLOT", "DRAINING", "STARTING", kOther};
 constexpr int kCodeCount = 17;  // gRPC's canonical codes, OK to UNAUTHENTICATED
 
@@ -45,6 +46,8 @@ absl::string_view MethodName(Method method) {
       return "Synthesize";
     case Method::kSynthesizeOnce:
       return "SynthesizeOnce";
+    case Method::kStepWorld:
+      return "StepWorld";
   }
   return kNone;
 }
@@ -61,6 +64,7 @@ struct Metrics::Impl : public prometheus::Collectable {
 
   std::map<std::pair<Method, std::string>, RequestMetrics> requests;
   std::map<std::string, ModelMetrics, std::less<>> models;
+  std::map<std::string, WorldMetrics, std::less<>> worlds;
   std::map<std::tuple<Method, std::string, int>, Counter> ended;
   std::map<std::pair<Method, std::string>, Counter> rejected;
   std::map<std::pair<Method, bool>, Counter> cancelled;
@@ -131,14 +135,27 @@ struct Metrics::Impl : public prometheus::Collectable {
     };
   }
 
+  void MakeStage(const char* stage, const std::string& model) {
+    Labels both = {{"stage", stage}, {"model", model}};
+    models[model].stages[stage] = {.step = MakeHistogram("firstbyte_step_seconds", both),
+                                   .batch_size = MakeHistogram("firstbyte_batch_size", both)};
+  }
+
+  void MakeWorld(const std::string& name) {
+    Labels labels = {{"model", name}};
+    MakeStage(kCommit, name);
+    worlds[name] = {
+        .action_to_frame = MakeHistogram("firstbyte_action_to_frame_seconds", labels),
+        .blocks = MakeCounter("firstbyte_blocks_total", labels),
+        .late_blocks = MakeCounter("firstbyte_late_blocks_total", labels),
+        .skipped_blocks = MakeCounter("firstbyte_skipped_blocks_total", labels),
+    };
+  }
+
   void MakeModel(const std::string& name) {
     Labels labels = {{"model", name}};
     ModelMetrics& model = models[name];
-    for (const char* stage : kStages) {
-      Labels both = {{"stage", stage}, {"model", name}};
-      model.stages[stage] = {.step = MakeHistogram("firstbyte_step_seconds", both),
-                             .batch_size = MakeHistogram("firstbyte_batch_size", both)};
-    }
+    for (const char* stage : kStages) MakeStage(stage, name);
     model.chunk_lead = MakeHistogram("firstbyte_chunk_lead_seconds", labels);
     model.chunk_interval = MakeHistogram("firstbyte_chunk_interval_seconds", labels);
     model.frames = MakeCounter("firstbyte_frames_total", labels);
@@ -163,6 +180,7 @@ struct Metrics::Impl : public prometheus::Collectable {
       rejected[{method, reason}] =
           MakeCounter("firstbyte_requests_rejected_total", {{"method", name}, {"reason", reason}});
     }
+    if (method == Method::kStepWorld) return;  // worlds that lose their player are parked
     for (bool speaking : {false, true}) {
       cancelled[{method, speaking}] =
           MakeCounter("firstbyte_requests_cancelled_total",
@@ -171,17 +189,28 @@ struct Metrics::Impl : public prometheus::Collectable {
   }
 };
 
-Metrics::Metrics(const std::vector<std::string>& models, const BuildInfo& build)
+Metrics::Metrics(const std::vector<std::string>& voices, const BuildInfo& build,
+                 const std::vector<std::string>& worlds)
     : impl_(std::make_shared<Impl>()) {
   ready = impl_->MakeGauge("firstbyte_ready");
   draining = impl_->MakeGauge("firstbyte_draining");
   outbox_bytes = impl_->MakeGauge("firstbyte_outbox_bytes");
+  sessions_running = impl_->MakeGauge("firstbyte_world_sessions", {{"state", "running"}});
+  sessions_paused = impl_->MakeGauge("firstbyte_world_sessions", {{"state", "paused"}});
+  sessions_parked = impl_->MakeGauge("firstbyte_world_sessions", {{"state", "parked"}});
+  parked_bytes = impl_->MakeGauge("firstbyte_world_store_bytes", {{"kind", "parked"}});
+  snapshot_bytes = impl_->MakeGauge("firstbyte_world_store_bytes", {{"kind", "snapshots"}});
   impl_->MakeGauge("firstbyte_build_info", {{"version", build.version}, {"isa", build.isa}}).Set(1);
-  std::vector<std::string> labelled = models;
-  labelled.emplace_back(kNone);
-  for (const std::string& model : labelled) impl_->MakeModel(model);
-  for (Method method : {Method::kSynthesize, Method::kSynthesizeOnce}) {
-    for (const std::string& model : labelled) {
+  for (const auto* models : {&voices, &worlds}) {
+    for (const std::string& model : *models) impl_->MakeModel(model);
+  }
+  for (const std::string& world : worlds) impl_->MakeWorld(world);
+  impl_->MakeModel(kNone);
+  impl_->MakeWorld(kNone);
+  for (Method method : {Method::kSynthesize, Method::kSynthesizeOnce, Method::kStepWorld}) {
+    std::vector<std::string> models = method == Method::kStepWorld ? worlds : voices;
+    models.emplace_back(kNone);
+    for (const std::string& model : models) {
       impl_->MakeRequest(method, model);
       impl_->MakeOutcomes(method, model);
     }
@@ -200,6 +229,11 @@ const RequestMetrics& Metrics::request(Method method, absl::string_view model) c
 const ModelMetrics& Metrics::model(absl::string_view model) const {
   auto found = impl_->models.find(model);
   return found != impl_->models.end() ? found->second : impl_->models.find(kNone)->second;
+}
+
+const WorldMetrics& Metrics::world(absl::string_view model) const {
+  auto found = impl_->worlds.find(model);
+  return found != impl_->worlds.end() ? found->second : impl_->worlds.find(kNone)->second;
 }
 
 Counter Metrics::ended(Method method, absl::string_view model, absl::StatusCode code) const {

@@ -55,8 +55,8 @@ class Histogram {
   prometheus::Histogram* impl_ = nullptr;
 };
 
-enum class Method { kSynthesize, kSynthesizeOnce };  // those that make media
-absl::string_view MethodName(Method method);         // "Synthesize", ...
+enum class Method { kSynthesize, kSynthesizeOnce, kStepWorld };  // those that make media
+absl::string_view MethodName(Method method);                     // "Synthesize", ...
 
 // One stage of one model; the stages have the names of model.h ("prefill", ...).
 struct StageMetrics {
@@ -64,10 +64,16 @@ struct StageMetrics {
 };
 
 struct ModelMetrics {
-  std::map<std::string, StageMetrics, std::less<>> stages;  // "prefill", "generate", "decode"
+  // "prefill", "generate", "decode"; worlds also "commit".
+  std::map<std::string, StageMetrics, std::less<>> stages;
   Histogram chunk_lead, chunk_interval;
   Counter frames, audio_seconds, underruns;
   Gauge last_step_timestamp, slots_used, slots;
+};
+
+struct WorldMetrics {
+  Histogram action_to_frame;
+  Counter blocks, late_blocks, skipped_blocks;
 };
 
 // One method on one model.
@@ -83,7 +89,8 @@ struct BuildInfo {
 
 class Metrics {
  public:
-  Metrics(const std::vector<std::string>& models, const BuildInfo& build);
+  Metrics(const std::vector<std::string>& voices, const BuildInfo& build,
+          const std::vector<std::string>& worlds = {});
   ~Metrics();
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;
@@ -91,12 +98,15 @@ class Metrics {
   // An unknown `model` (a request may name any) gets the series of model="none".
   const RequestMetrics& request(Method method, absl::string_view model) const;
   const ModelMetrics& model(absl::string_view model) const;
+  const WorldMetrics& world(absl::string_view model) const;
   // Count these once, when the request ends.
   Counter ended(Method method, absl::string_view model, absl::StatusCode code) const;
   Counter rejected(Method method, absl::string_view reason) const;  // ErrorDetail::reason
   Counter cancelled(Method method, bool speaking) const;
 
   Gauge ready, draining, outbox_bytes;
+  // What a world store holds.
+  Gauge sessions_running, sessions_paused, sessions_parked, parked_bytes, snapshot_bytes;
 
   // Calls `hook` before each scrape, on the scraping thread: set gauges that are cheaper to read
   // than to keep up to date. What it refers to must outlive the Exposer.

@@ -20,9 +20,11 @@ Host::~Host() {
 }
 
 absl::Status Host::Serve(std::vector<std::vector<std::unique_ptr<Model>>> lane_models) {
-  std::vector<std::string> names;
-  for (const auto& model : lane_models.at(0)) names.push_back(model->info().name);
-  metrics_ = std::make_unique<Metrics>(names, options_.build);
+  std::vector<std::string> voices, worlds;
+  for (const auto& model : lane_models.at(0)) {
+    (model->info().world ? worlds : voices).push_back(model->info().name);
+  }
+  metrics_ = std::make_unique<Metrics>(voices, options_.build, worlds);
   observer_ = std::make_unique<StreamMetrics>(metrics_.get());
   pool_ = std::make_unique<ThreadPool>(options_.front_end_threads, "front_end");
   if (options_.metrics_listen != "off") {

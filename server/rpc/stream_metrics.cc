@@ -5,13 +5,16 @@
 #include "base/log.h"
 #include "nlohmann/json.hpp"
 #include "server/scheduler/engine.h"
+#include "server/stream/world_store.h"
 
 namespace firstbyte {
 namespace {
 
 Method MethodOf(const std::string& name) {
-  return name == MethodName(Method::kSynthesizeOnce) ? Method::kSynthesizeOnce
-                                                     : Method::kSynthesize;
+  for (Method method : {Method::kSynthesizeOnce, Method::kStepWorld}) {
+    if (name == MethodName(method)) return method;
+  }
+  return Method::kSynthesize;
 }
 
 void ObservePhases(const RequestTiming& timing, const RequestMetrics& metrics) {
@@ -37,6 +40,20 @@ void LogRequest(const RequestRecord& record) {
                          {"audio_ms", Millis(summary.audio_duration)},
                          {"ttfb_ms", Millis(summary.timing.first_byte)},
                          {"queue_ms", Millis(summary.timing.queue)},
+                         {"total_ms", Millis(summary.timing.total)},
+                         {"rtf", summary.timing.realtime_factor}};
+  if (!record.end.status.ok()) line["reason"] = DetailOf(record.end.status).reason;
+  LogInfo("request", line);
+}
+
+void LogWorld(const WorldRecord& record) {
+  const WorldSummary& summary = record.end.summary;
+  nlohmann::json line = {{"request_id", record.end.request_id},
+                         {"method", "StepWorld"},
+                         {"model", record.model},
+                         {"code", absl::StatusCodeToString(record.end.status.code())},
+                         {"blocks", summary.blocks},
+                         {"skipped_blocks", summary.skipped_blocks},
                          {"total_ms", Millis(summary.timing.total)},
                          {"rtf", summary.timing.realtime_factor}};
   if (!record.end.status.ok()) line["reason"] = DetailOf(record.end.status).reason;
@@ -91,6 +108,36 @@ void StreamMetrics::OnOutboxBytes(int64_t delta) {
   metrics_.outbox_bytes.Add(static_cast<double>(delta));
 }
 
+void StreamMetrics::OnWorldEnded(const WorldRecord& record) {
+  const absl::Status& status = record.end.status;
+  const RequestTiming& timing = record.end.summary.timing;
+  metrics_.ended(Method::kStepWorld, record.model, status.code()).Add();
+  if (record.admitted) {
+    const RequestMetrics& metrics = metrics_.request(Method::kStepWorld, record.model);
+    metrics.in_flight.Add(-1);
+    if (record.end.summary.blocks > 0) metrics.ttfb.Observe(timing.first_byte);
+    if (status.ok()) ObservePhases(timing, metrics);
+  } else if (const ErrorDetail detail = DetailOf(status); detail.retry_after) {
+    metrics_.rejected(Method::kStepWorld, detail.reason).Add();
+  }
+  LogWorld(record);
+}
+
+void StreamMetrics::OnBlock(const std::string& model, int frames, bool late) {
+  const WorldMetrics& metrics = metrics_.world(model);
+  metrics.blocks.Add();
+  if (late) metrics.late_blocks.Add();
+  metrics_.model(model).frames.Add(frames);
+}
+
+void StreamMetrics::OnSkippedBlocks(const std::string& model, int blocks) {
+  metrics_.world(model).skipped_blocks.Add(blocks);
+}
+
+void StreamMetrics::OnActionToFrame(const std::string& model, absl::Duration delay) {
+  metrics_.world(model).action_to_frame.Observe(delay);
+}
+
 void StreamMetrics::OnStep(const ModelInfo& model, Stage stage, int batch,
                            absl::Duration duration) {
   const ModelMetrics& metrics = metrics_.model(model.name);
@@ -98,7 +145,7 @@ void StreamMetrics::OnStep(const ModelInfo& model, Stage stage, int batch,
   if (it == metrics.stages.end()) return;
   it->second.step.Observe(duration);
   it->second.batch_size.Observe(batch);
-  if (stage == Stage::kGenerate) metrics.frames.Add(batch);
+  if (stage == Stage::kGenerate && !model.world) metrics.frames.Add(batch);
   metrics.last_step_timestamp.Set(absl::ToDoubleSeconds(absl::Now() - absl::UnixEpoch()));
 }
 
@@ -109,6 +156,15 @@ void ReportSlots(Engine& engine, const Metrics& metrics) {
     model.slots_used.Set(usage.used);
     model.slots.Set(usage.total);
   }
+}
+
+void ReportWorlds(const WorldStore& worlds, const Metrics& metrics) {
+  const WorldStore::Counts counts = worlds.counts();
+  metrics.sessions_running.Set(counts.running);
+  metrics.sessions_paused.Set(counts.paused);
+  metrics.sessions_parked.Set(counts.parked);
+  metrics.parked_bytes.Set(static_cast<double>(counts.parked_bytes));
+  metrics.snapshot_bytes.Set(static_cast<double>(counts.snapshot_bytes));
 }
 
 }  // namespace firstbyte

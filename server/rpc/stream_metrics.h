@@ -12,6 +12,7 @@
 namespace firstbyte {
 
 class Engine;
+class WorldStore;
 
 // Thread-safe. `metrics` and `models` outlive it. Logs no text and no audio.
 class StreamMetrics : public StreamObserver {
@@ -24,6 +25,10 @@ class StreamMetrics : public StreamObserver {
                std::optional<absl::Duration> interval) override;
   void OnUnderrun(const std::string& model, absl::Duration silence) override;
   void OnOutboxBytes(int64_t delta) override;
+  void OnWorldEnded(const WorldRecord& record) override;
+  void OnBlock(const std::string& model, int frames, bool late) override;
+  void OnSkippedBlocks(const std::string& model, int blocks) override;
+  void OnActionToFrame(const std::string& model, absl::Duration delay) override;
 
   // For LaneOptions::on_step.
   void OnStep(const ModelInfo& model, Stage stage, int batch, absl::Duration duration);
@@ -36,5 +41,7 @@ class StreamMetrics : public StreamObserver {
 
 // Sets the gauges of slots from the engine's ledger.
 void ReportSlots(Engine& engine, const Metrics& metrics);
+// Sets the gauges of world sessions.
+void ReportWorlds(const WorldStore& worlds, const Metrics& metrics);
 
 }  // namespace firstbyte

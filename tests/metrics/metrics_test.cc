@@ -35,6 +35,19 @@ TEST(Metrics, KnownSeriesAreZeroBeforeAnythingHappens) {
   EXPECT_THAT(text, HasSubstr("firstbyte_step_seconds_count{model=\"rms\",stage=\"decode\"} 0"));
 }
 
+TEST(Metrics, WorldsHaveTheirOwnSeries) {
+  std::string text = Scrape(Metrics({"rms"}, {"0.1", "avx2"}, {"rooms"}));
+  for (const char* series : {"firstbyte_action_to_frame_seconds_count{model=\"rooms\"} 0",
+                             "firstbyte_late_blocks_total{model=\"rooms\"} 0",
+                             "firstbyte_step_seconds_count{model=\"rooms\",stage=\"commit\"} 0",
+                             "firstbyte_streams_in_flight{method=\"StepWorld\",model=\"rooms\"} 0",
+                             "firstbyte_world_sessions{state=\"parked\"} 0"}) {
+    EXPECT_THAT(text, HasSubstr(series));
+  }
+  EXPECT_THAT(text, Not(HasSubstr("method=\"StepWorld\",model=\"rms\"")));
+  EXPECT_THAT(text, Not(HasSubstr("method=\"Synthesize\",model=\"rooms\"")));
+}
+
 TEST(Metrics, BuildInfoSaysWhatRuns) {
   EXPECT_THAT(Scrape(OneModel()),
               HasSubstr("firstbyte_build_info{isa=\"avx2\",version=\"0.1\"} 1"));
