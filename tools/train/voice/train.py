@@ -335,8 +335,8 @@ def main():
     parser.add_argument("--sentences", type=int, default=None,
                         help="speak only so many; for trying the command out (default: all)")
     parser.add_argument("--acoustic-minutes", type=float, default=68)
-    parser.add_argument("--vocoder-minutes", type=float, default=8)
-    parser.add_argument("--finish-minutes", type=float, default=6)
+    parser.add_argument("--vocoder-minutes", type=float, default=14)
+    parser.add_argument("--finish-minutes", type=float, default=8)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--bf16", action="store_true", help="faster on CPUs with AVX512-BF16 only")
     a = parser.parse_args()
