@@ -37,10 +37,20 @@ TEST(WaypointConfig, ReadsAWorld) {
   EXPECT_EQ(config->picture_height(), 128);
   EXPECT_EQ(config->picture_width(), 256);
   EXPECT_FALSE(config->is_global(0));
-  EXPECT_TRUE(config->is_global(3));
+  EXPECT_TRUE(config->is_global(1));
+  EXPECT_FALSE(config->is_global(3));
+  EXPECT_EQ(config->ring(1).places, 4);
   EXPECT_TRUE(config->has_control(3));
   EXPECT_FALSE(config->has_control(2));
   EXPECT_EQ(ParseConfig(Tiny() + "name: lagoon\n", "folder")->name, "lagoon");
+}
+
+// The last layer of every four, in the published models.
+TEST(WaypointConfig, CountsOffsetsFromTheEnd) {
+  auto config = ParseConfig(With("global_attn_offset: -3", "global_attn_offset: -1"), "folder");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_TRUE(config->is_global(3) && config->is_global(7));
+  EXPECT_FALSE(config->is_global(0) || config->is_global(1) || config->is_global(4));
 }
 
 TEST(WaypointConfig, ThePublishedPicturesAre16By9) {
@@ -69,8 +79,8 @@ TEST(WaypointConfig, NamesTheKeyAtFault) {
       {"patch: [2, 2]", "patch: [2.5, 2]"},
       {"patch: [2, 2]", "patch: 2"},
       {"local_window: 4", "local_window: 0"},
-      {"global_window: 8", "global_window: 7"},
-      {"global_pinned_dilation: 2", "global_pinned_dilation: [2]"},
+      {"global_window: 12", "global_window: 13"},
+      {"global_pinned_dilation: 3", "global_pinned_dilation: [2]"},
       {"scheduler_sigmas: [1.0, 0.9, 0.75, 0.3, 0.0]", "scheduler_sigmas: [1.0, 0.9, 0.9, 0.0]"},
       {"scheduler_sigmas: [1.0, 0.9, 0.75, 0.3, 0.0]", "scheduler_sigmas: [1.0, 0.5]"},
       {"scheduler_sigmas: [1.0, 0.9, 0.75, 0.3, 0.0]", "scheduler_sigmas: [.nan, 0.0]"},

@@ -10,7 +10,7 @@ namespace firstbyte::waypoint {
 namespace {
 
 // Past the wrap of both rings.
-constexpr int kBlocks = 11;
+constexpr int kBlocks = 14;
 
 class InvarianceTest : public WorldTest {
  protected:
@@ -81,7 +81,7 @@ TEST_P(InvarianceTest, ASavedWorldGoesOnWithTheSameFrames) {
     RunAlone(model.get(), session.get());
     for (int i = 0; i < kBlocks; ++i) {
       // Before anything, around the wrap of one ring, and past that of the other.
-      if (i == 0 || i == 4 || i == 5 || i == 9) {
+      if (i == 0 || i == 4 || i == 5 || i == 13) {
         // Into another model, whose slot is full of another world.
         auto state = session->Save();
         ASSERT_TRUE(state.ok()) << state.status();
