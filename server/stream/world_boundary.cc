@@ -91,6 +91,7 @@ bool WorldInbox::TakeControl(WorldControl control, Boundary* boundary) {
       if (boundary->save) return false;
       boundary->save = true;
       boundary->pending = Taken();
+      boundary->newest = deed_ ? deed_->newest : applied_;
       return true;
     case WorldControl::kClose:
       // Merged actions are played first.
@@ -166,7 +167,7 @@ bool WorldInbox::NextDeed(Boundary* boundary) {
     deed_ = std::move(std::get<Deed>(queue_.front()));
     queue_.pop_front();
   }
-  boundary->actions = deed_->newest;
+  boundary->actions = applied_ = deed_->newest;
   boundary->arrivals = std::exchange(deed_->arrivals, {});
   if (--deed_->newest.repeat == 0) deed_.reset();
   return true;

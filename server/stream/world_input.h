@@ -70,7 +70,8 @@ class WorldInbox {
 
   struct Boundary {
     bool save = false;                 // before `inputs`, together with
-    std::vector<SavedInput> pending;   // this
+    std::vector<SavedInput> pending;   // these
+    SavedActions newest;               // and this, as of the control that asked for it
     std::vector<Input> inputs;         // for the session
     bool block = false;                // they begin a block
     bool prompted = false;             // with a new prompt
@@ -120,7 +121,7 @@ class WorldInbox {
   int64_t credit_ = kFirstCredit;
   bool half_closed_ = false, closing_ = false;
   SavedActions newest_;   // as received
-  SavedActions applied_;  // merging: as heard
+  SavedActions applied_;  // as heard
 
   // Taken from the queue, to be heard with the next block.
   bool paused_ = false;

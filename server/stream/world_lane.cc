@@ -64,7 +64,7 @@ StreamPort::BlockPlan WorldStream::PlanToLeave() {
   BlockPlan plan;
   left_ = true;
   plan.save = leaving_->park;
-  if (plan.save) saving_ = Snapshot(inbox_->Pending());
+  if (plan.save) saving_ = Snapshot(inbox_->Pending(), inbox_->newest());
   plan.inputs.emplace_back(EndOfInput{});
   return plan;
 }
@@ -73,7 +73,7 @@ StreamPort::BlockPlan WorldStream::PlanBoundary(absl::Time now) {
   WorldInbox::Boundary boundary = inbox_->Take(HasRoom() && now >= pacer_->start(), next_block_);
   BlockPlan plan;
   plan.save = boundary.save;
-  if (boundary.save) saving_ = Snapshot(std::move(boundary.pending));
+  if (boundary.save) saving_ = Snapshot(std::move(boundary.pending), boundary.newest);
   if (boundary.paused) {
     PutNotice({.kind = WorldNotice::Kind::kPaused, .message = "paused as asked"});
   }
@@ -148,14 +148,15 @@ void WorldStream::DeliverBlock(Output output, const StageTimes& so_far) {
 
 // ---- Snapshots. ----
 
-SavedWorld WorldStream::Snapshot(std::vector<SavedInput> pending) const {
+SavedWorld WorldStream::Snapshot(std::vector<SavedInput> pending,
+                                 const SavedActions& newest) const {
   return {.model = info_->name,
           .version = info_->version,
           .seed = seed_,
           .next_block = next_block_,
           .media_clock = media_clock_,
           .skipped_blocks = skipped_before_ + summary_.skipped_blocks,
-          .held = inbox_->newest(),
+          .held = newest,
           .pending = std::move(pending)};
 }
 

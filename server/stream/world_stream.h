@@ -146,7 +146,8 @@ class WorldStream : public StreamPort,
   BlockPlan PlanBoundary(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void StartBlock(const WorldInbox::Boundary& boundary, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  SavedWorld Snapshot(std::vector<SavedInput> pending) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  SavedWorld Snapshot(std::vector<SavedInput> pending, const SavedActions& newest) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Store(SavedWorld snapshot);
   void Stored(const absl::StatusOr<SnapshotInfo>& info);
 
