@@ -180,6 +180,14 @@ void WorldInbox::Merge(const Deed& later, Deed* into) {
   }
 }
 
+// What later actions are merged into: a prompt between the two is heard at the same block.
+WorldInbox::Deed* WorldInbox::NewestDeed() {
+  const auto at = std::find_if(queue_.rbegin(), queue_.rend(), [](const Item& item) {
+    return !std::holds_alternative<PromptItem>(item);
+  });
+  return at == queue_.rend() ? nullptr : std::get_if<Deed>(&*at);
+}
+
 absl::Status WorldInbox::Add(SavedActions actions, absl::Time arrival) {
   if (closing_) return absl::OkStatus();
   if (actions.sequence <= newest_.sequence) {
@@ -190,8 +198,8 @@ absl::Status WorldInbox::Add(SavedActions actions, absl::Time arrival) {
   newest_ = actions;
   Deed deed{std::move(actions), newest_.actions.keys, {arrival}};
   if (merges()) {
-    if (Deed* last = queue_.empty() ? nullptr : std::get_if<Deed>(&queue_.back())) {
-      Merge(deed, last);
+    if (Deed* waiting = NewestDeed()) {
+      Merge(deed, waiting);
       return absl::OkStatus();
     }
   } else {

@@ -103,6 +103,7 @@ class WorldInbox {
   using Item = std::variant<Deed, PromptItem, WorldControl>;
 
   static void Merge(const Deed& later, Deed* into);
+  Deed* NewestDeed();
   absl::Status Put(Item item);
   bool merges() const { return pacing_ != Pacing::kLockstep; }
   bool MayPlay() const { return !paused_ && !out_of_credit(); }
