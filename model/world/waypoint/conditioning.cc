@@ -75,8 +75,8 @@ std::vector<float> EulerSteps(const Config& config) {
 Conditioning::Conditioning(const Config& config, const SafeTensors& file,
                            const nn::KernelTable& kernels, nn::WeightLoader* weights)
     : n_layers_(config.n_layers), row_(int64_t{kModulations} * config.d_model) {
-  weights->Check(CheckShared(config, file));
   Bake(config, kernels, weights);
+  weights->Check(CheckShared(config, file));
 }
 
 void Conditioning::Bake(const Config& config, const nn::KernelTable& kernels,

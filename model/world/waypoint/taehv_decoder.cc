@@ -16,6 +16,23 @@ constexpr int kStrides[TaehvDecoder::kStages] = {1, 2, 2};
 int FirstOf(int stage) { return 3 + 6 * stage; }
 std::string Name(int layer) { return absl::StrCat("decoder.", layer); }
 
+// A published file may hold rows for more frames than version 1.5 shows; the last are the right
+// ones.
+nn::Linear LoadGrow(const std::string& name, int n, int channels, const SafeTensors& file,
+                    const nn::KernelTable& kernels, nn::WeightLoader* weights) {
+  constexpr int64_t kMostFrames = 4;
+  const std::string tensor = name + ".weight";
+  auto found = file.tensors().find(tensor);
+  int64_t rows = n;
+  if (found != file.tensors().end() && !found->second.shape.empty()) {
+    rows = std::clamp<int64_t>(found->second.shape[0], n, kMostFrames * channels);
+  }
+  std::vector<float> weight = weights->LoadTensor(tensor, {rows, channels, 1, 1});
+  if (!weights->status().ok()) return {};
+  weight.erase(weight.begin(), weight.end() - int64_t{n} * channels);
+  return nn::Linear(kernels, weight, {}, n, channels);
+}
+
 }  // namespace
 
 TaehvDecoder::TaehvDecoder(const Config& config, const SafeTensors& file,
@@ -36,7 +53,7 @@ TaehvDecoder::TaehvDecoder(const Config& config, const SafeTensors& file,
     for (int j = 0; j < 3; ++j) {
       stage.blocks[j] = MemoryBlock(Name(first + j), n, kernels, weights);
     }
-    stage.grow = LoadConv1x1(Name(first + 4) + ".conv", n * stage.stride, n, kernels, weights);
+    stage.grow = LoadGrow(Name(first + 4) + ".conv", n * stage.stride, n, file, kernels, weights);
     stage.conv = LoadConv3x3(Name(first + 5), widths[s + 1], n, nn::Bias::kNo, kernels, weights);
     frames *= stage.stride;
     history_floats_ += 3 * stage.size.floats();

@@ -1,4 +1,5 @@
-// A bad folder is an error that names what is wrong, never a crash.
+// A bad folder is an error that names what is wrong, never a crash; damaged_test.cc goes through
+// all that it can hold.
 #include <cstring>
 
 #include "base/error.h"
@@ -14,15 +15,6 @@ using testing::HasSubstr;
 
 absl::Status LoadStatus(const WorldFolder& folder) {
   return Checkpoint::Load(folder.path(), kernels::Kernels()).status();
-}
-
-// Renames a tensor in the header, which keeps its length.
-void Rename(const WorldFolder& folder, const std::string& file, const std::string& tensor) {
-  std::string bytes = folder.Read(file);
-  const size_t at = bytes.find("\"" + tensor + "\"");
-  ASSERT_NE(at, std::string::npos) << tensor;
-  bytes[at + 1] = '#';
-  folder.Write(file, bytes);
 }
 
 // The offset of a tensor's bytes, which begin where the header says.
@@ -52,28 +44,11 @@ TEST(WaypointFolder, OpensThroughTheRegistry) {
   EXPECT_EQ(info.world->prompt_dimensions, 0);
 }
 
-TEST(WaypointFolder, NamesAMissingFileOrTensor) {
+TEST(WaypointFolder, NamesAMissingFile) {
   for (const char* file : {"config.yaml", "model.safetensors", "taehv1_5.safetensors"}) {
     WorldFolder folder;
     std::filesystem::remove(folder.path() + "/" + file);
     EXPECT_THAT(std::string(LoadStatus(folder).message()), HasSubstr(file));
-  }
-  for (const char* tensor :
-       {"patchify.weight", "unpatchify.bias", "out_norm.fc.weight", "ctrl_emb.mlp.fc1.weight",
-        "denoise_step_emb.mlp.fc2.weight", "transformer.blocks.2.attn.k_proj.weight",
-        "transformer.blocks.1.attn.v_lamb", "transformer.blocks.3.mlp_cond_head.bias_in",
-        "transformer.blocks.0.attn_cond_head.cond_proj.1.weight",
-        "transformer.blocks.3.ctrl_mlpfusion.fc1_c.weight"}) {
-    WorldFolder folder;
-    Rename(folder, "model.safetensors", tensor);
-    EXPECT_THAT(std::string(LoadStatus(folder).message()), HasSubstr(tensor));
-  }
-  for (const char* tensor :
-       {"decoder.1.weight", "decoder.14.weight", "decoder.19.conv.weight", "decoder.16.conv.2.bias",
-        "encoder.0.weight", "encoder.7.conv.weight", "encoder.17.bias"}) {
-    WorldFolder folder;
-    Rename(folder, "taehv1_5.safetensors", tensor);
-    EXPECT_THAT(std::string(LoadStatus(folder).message()), HasSubstr(tensor));
   }
 }
 
@@ -97,17 +72,6 @@ TEST(WaypointFolder, NamesTheTensorThatDoesNotFit) {
     folder.Replace(each.line, each.other);
     EXPECT_THAT(std::string(LoadStatus(folder).message()), HasSubstr(each.tensor)) << each.other;
   }
-}
-
-TEST(WaypointFolder, RefusesWeightsThatAreNoNumbers) {
-  WorldFolder folder;
-  std::string bytes = folder.Read("model.safetensors");
-  const size_t at = DataOf(bytes, "transformer.blocks.1.dit_mlp.fc1.weight");
-  bytes[at] = bytes[at + 1] = '\x7F';  // 0x7F7F is large; 0x7FFF is no number
-  bytes[at] = '\xFF';
-  folder.Write("model.safetensors", bytes);
-  EXPECT_THAT(std::string(LoadStatus(folder).message()),
-              HasSubstr("transformer.blocks.1.dit_mlp.fc1.weight"));
 }
 
 // The modulations are stored with every block and used from the first.

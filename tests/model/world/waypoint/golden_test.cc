@@ -178,6 +178,25 @@ TEST_P(GoldenTest, ALongWalk) {
   }
 }
 
+// Around the wrap of both rings, and with the decoder's history: what goes on is still the golden
+// walk, whatever the slot held before.
+TEST_P(GoldenTest, AWalkSavedBeforeEveryBlock) {
+  auto model = NewModel({.slots = 2, .max_batch = 1});
+  auto session = Open(model.get(), golden_.seed());
+  for (int i = 0; i < 20; ++i) {
+    auto state = session->Save();
+    ASSERT_TRUE(state.ok()) << state.status();
+    session = Restore(model.get(), *state);  // in the other slot, where the last but one played
+    const Output block = PlayBlock(model.get(), session.get(), golden_.Actions(i));
+    ASSERT_FALSE(HasFatalFailure());
+    ExpectFrames(block, absl::StrCat("play.frames.", i));
+    const std::string latent = absl::StrCat("play.latent.", i);
+    if (!golden_.Has(latent)) continue;
+    const auto& latent_of = static_cast<const WaypointSession&>(*session).latent();
+    EXPECT_LE(LargestDifference(latent_of, Tokens(golden_[latent])), kTolerance) << latent;
+  }
+}
+
 TEST_P(GoldenTest, AWalkThatBeginsWithAPicture) {
   auto model = NewModel();
   auto scene = model->Prepare({.text = "", .embedding = {}, .image = Picture()});
