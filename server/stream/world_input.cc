@@ -11,6 +11,8 @@
 namespace firstbyte {
 namespace {
 
+// The queue, what is scheduled, and what was taken from the queue but not heard.
+constexpr int kMostPending = WorldInbox::kMost + WorldInbox::kMostScheduled + 4;
 constexpr int kMostRepeats = 64;
 constexpr size_t kMostPromptBytes = 4 << 10;
 constexpr double kMostMovement = 1024;  // of a message, or of many merged: far over what counts
@@ -128,7 +130,7 @@ absl::Status CheckInputs(const WorldInfo& info, const SavedWorld& world) {
     return good && (actions.axes.empty() || actions.axes.size() == info.axes.size());
   };
   bool good = world.next_block >= 0 && possible(world.held) &&
-              static_cast<int>(world.pending.size()) <= WorldInbox::kMost;
+              static_cast<int>(world.pending.size()) <= kMostPending;
   for (const SavedInput& input : world.pending) {
     const auto* actions = std::get_if<SavedActions>(&input);
     const auto* prompt = std::get_if<SavedPrompt>(&input);

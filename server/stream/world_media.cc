@@ -1,5 +1,6 @@
 #include "server/stream/world_media.h"
 
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -71,7 +72,9 @@ absl::StatusOr<WorldMedia::Coded> WorldMedia::Encode(const SavedBlock& block) {
     coded.block.frames.push_back(std::move(frame));
   }
   if (encoder_) {
-    if (!next_sample_) next_sample_ = block.output.start_sample;
+    const double begin = absl::ToDoubleSeconds(block.presentation_offset) * info_.sample_rate_hertz;
+    media_clock_ = std::llround(begin) - appended_;
+    appended_ += static_cast<int64_t>(block.output.samples.size());
     coded.audio = Audio(encoder_->Append(block.output.samples));
   }
   return coded;
@@ -86,9 +89,9 @@ std::optional<SpeechAudio> WorldMedia::Audio(EncodedAudio audio) {
   if (audio.empty()) return std::nullopt;
   SpeechAudio message{.sequence = sequence_++,
                       .audio = std::move(audio),
-                      .start_sample = next_sample_.value_or(0),
+                      .start_sample = media_clock_ + sent_,
                       .sample_rate_hertz = info_.sample_rate_hertz};
-  next_sample_ = message.start_sample + message.audio.samples;
+  sent_ += message.audio.samples;
   return message;
 }
 

@@ -53,7 +53,10 @@ class WorldMedia {
   int64_t max_block_bytes_ = 0;
   std::unique_ptr<AudioEncoder> encoder_;
   int64_t sequence_ = 0;
-  std::optional<int64_t> next_sample_;  // of the next audio message
+  int64_t appended_ = 0, sent_ = 0;  // samples; an encoder may hold some back
+  // Where sample 0 of this stream is on the clock of the pictures. Moves with each block when the
+  // world is not shown at its own rate: then the sound has gaps, or overlaps.
+  int64_t media_clock_ = 0;
 };
 
 }  // namespace firstbyte

@@ -22,6 +22,11 @@ absl::Status Invalid(absl::string_view reason, absl::string_view message, absl::
   return Error(absl::StatusCode::kInvalidArgument, reason, message, field);
 }
 
+absl::Status BadImage(const absl::Status& status) {
+  return Error(status.code(), DetailOf(status).reason, status.message(),
+               "open.create.initial_image");
+}
+
 absl::Status CheckDuration(const std::optional<absl::Duration>& duration, absl::string_view field) {
   if (!duration || *duration > absl::ZeroDuration()) return absl::OkStatus();
   return Invalid("OUT_OF_RANGE", "must be more than zero", field);
@@ -164,7 +169,7 @@ void WorldStream::OpenNew(const std::shared_ptr<Opening>& opening) {
   if (!create.initial_image.empty()) {
     auto image = DecodeImage(create.initial_image, create.initial_image_format, {}, world.width,
                              world.height);
-    if (!image.ok()) return GiveUp(opening, image.status());
+    if (!image.ok()) return GiveUp(opening, BadImage(image.status()));
     raw.image = *std::move(image);
   }
   absl::Status status = CheckPrompt(world, {.text = create.prompt}, "open.create.prompt");

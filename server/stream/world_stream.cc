@@ -10,6 +10,8 @@ namespace {
 
 constexpr int kMostSnapshots = 4;  // asked for and not answered
 constexpr int kMostCredit = 1024;  // of one message
+// Answers to a player who asks and does not read: then nothing more is read of it.
+constexpr size_t kMostUnread = 1024;
 
 absl::Status Invalid(absl::string_view reason, absl::string_view message, absl::string_view field) {
   return Error(absl::StatusCode::kInvalidArgument, reason, message, field);
@@ -81,7 +83,8 @@ absl::Status WorldStream::Take(const WorldActions& actions) {
 }
 
 absl::Status WorldStream::Take(WorldPrompt prompt) {
-  if (absl::Status status = CheckPrompt(*info_->world, prompt, "prompt"); !status.ok()) {
+  const char* field = prompt.embedding.empty() ? "prompt.text" : "prompt.embedding";
+  if (absl::Status status = CheckPrompt(*info_->world, prompt, field); !status.ok()) {
     return status;
   }
   absl::Status added = inbox_->Add(SavedPrompt{.text = std::move(prompt.text),
@@ -138,14 +141,18 @@ void WorldStream::Fail(const absl::Status& status) {
 
 bool WorldStream::ReadyForMore() {
   MutexLock lock(&mu_);
-  const bool busy = phase_ == Phase::kOpening || (inbox_ && inbox_->enough());
-  reader_waits_ = !outbox_.ended() && busy;
+  reader_waits_ = !outbox_.ended() && HoldsReader();
   return !reader_waits_;
+}
+
+bool WorldStream::HoldsReader() const {
+  return phase_ == Phase::kOpening || outbox_.messages() >= kMostUnread ||
+         (inbox_ && inbox_->enough());
 }
 
 // Whether a reader that was held back is to be woken.
 bool WorldStream::ReaderMayGoOn() {
-  return reader_waits_ && !inbox_->enough() && std::exchange(reader_waits_, false);
+  return reader_waits_ && !HoldsReader() && std::exchange(reader_waits_, false);
 }
 
 void WorldStream::WakeLane() {
@@ -212,14 +219,15 @@ void WorldStream::Deleted() {
 void WorldStream::Draining(absl::Duration remaining) {
   {
     MutexLock lock(&mu_);
-    if (remaining <= absl::ZeroDuration()) {
-      Leave({.park = true, .reason = WorldSummary::Reason::kDrained});
-    } else if (!inbox_) {
-      draining_ = remaining;
-    } else {
+    if (inbox_) {
       PutNotice({.kind = WorldNotice::Kind::kDraining,
                  .message = "the server is shutting down",
                  .remaining = remaining});
+    } else {
+      draining_ = remaining;  // Announce() says so
+    }
+    if (remaining <= absl::ZeroDuration()) {
+      Leave({.park = true, .reason = WorldSummary::Reason::kDrained});
     }
   }
   transport_->WakeWriter();
@@ -285,8 +293,13 @@ WorldSummary WorldStream::Summarize(absl::Time now) const {
 }
 
 void WorldStream::OnWritten() {
-  MutexLock lock(&mu_);
-  if (told_ == Told::kWriting) told_ = Told::kOpened;
+  bool wake_reader = false;
+  {
+    MutexLock lock(&mu_);
+    if (told_ == Told::kWriting) told_ = Told::kOpened;
+    wake_reader = ReaderMayGoOn();
+  }
+  if (wake_reader) transport_->WakeReader();
 }
 
 }  // namespace firstbyte

@@ -55,7 +55,8 @@ class WorldStream : public StreamPort,
   void Cancel();
   // Ends the stream with `status`; for what the transport itself refuses. The session is parked.
   void Fail(const absl::Status& status);
-  // False while the session opens or enough waits to be played: do not read until WakeReader().
+  // False while the session opens, or enough waits to be played or to be written: do not read until
+  // WakeReader().
   bool ReadyForMore();
 
   // ---- Transport side: writing. ----
@@ -132,6 +133,7 @@ class WorldStream : public StreamPort,
   void PostPrompts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Leave(Leaving leaving) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void WakeLane() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool HoldsReader() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool ReaderMayGoOn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void PutNotice(WorldNotice notice) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Sending(const Outgoing& outgoing, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -368,6 +368,22 @@ TEST_F(WorldStreamTest, TooMuchSentAheadHoldsTheReaderBackThenIsRefused) {
   ExpectUnharmed();
 }
 
+TEST_F(WorldStreamTest, PlayerWhoReadsNothingIsNotReadFromForEver) {
+  Player player = NewPlayer();
+  player.Say(Open());
+  player.ReadOpened();
+  player.transport().AwaitReader(player.stream());
+  for (int i = 0; i < 1024; ++i) {
+    EXPECT_TRUE(player.stream().ReadyForMore());
+    player.stream().Draining(absl::Seconds(1));
+  }
+  EXPECT_FALSE(player.stream().ReadyForMore());
+  player.ReadNotices(1);
+  player.transport().AwaitReader(player.stream());
+  player.stream().HalfClose();
+  EXPECT_EQ(player.ReadAll().notices.size(), 1024u);
+}
+
 TEST_F(WorldStreamTest, CancelAtAnyMomentEndsOnceAndFreesTheSlot) {
   for (int i = 0; i < 40; ++i) {
     Player player = NewPlayer();
