@@ -35,6 +35,14 @@ HostOptions OptionsOf(const Config& config, std::atomic<bool>* device_lost) {
   options.default_max_lead = config.max_lead;
   options.build = {.version = kVersion,
                    .isa = std::string(kernels::IsaName(kernels::PreferredIsa()))};
+  options.max_world_duration = config.max_world_duration;
+  options.max_world_idle = config.world_idle_timeout;
+  options.worlds = {.token_secret = config.token_secret,
+                    .snapshot_dir = config.snapshot_dir,
+                    .park_timeout = config.park_timeout,
+                    .max_parked_bytes = int64_t{config.max_parked_mib} << 20,
+                    .max_parked_sessions = config.max_parked_sessions,
+                    .max_snapshot_bytes = int64_t{config.max_snapshot_mib} << 20};
   options.lane.policy.ttfb_target = config.ttfb_target;
   options.lane.policy.max_step = config.max_step;
   options.lane.idle_timeout = config.idle_timeout;

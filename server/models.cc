@@ -1,11 +1,13 @@
 #include "server/models.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "model/registry/registry.h"
 #include "model/scripted.h"
+#include "model/scripted_world.h"
 #include "nlohmann/json.hpp"
 #include "server/config/models_dir.h"
 
@@ -13,20 +15,24 @@ namespace firstbyte {
 namespace {
 
 using Copies = std::vector<std::unique_ptr<Model>>;  // one a lane
-constexpr char kScripted[] = "scripted";
 
-Copies OpenScripted(const Config& config) {
-  ScriptedOptions options;
+// Models without weights, for trying and testing the server.
+bool IsScripted(const std::string& name) { return name == "scripted" || name == "scripted-world"; }
+
+template <typename Options>
+Copies OpenScripted(const Config& config, std::unique_ptr<Model> (*make)(Options)) {
+  Options options;
   if (config.max_streams > 0) options.slots = config.max_streams;
   if (config.max_batch > 0) options.max_batch = config.max_batch;
   Copies copies;
-  for (int i = 0; i < config.lanes; ++i) copies.push_back(MakeScriptedModel(options));
+  for (int i = 0; i < config.lanes; ++i) copies.push_back(make(options));
   return copies;
 }
 
 absl::StatusOr<Copies> OpenOne(const Config& config, const std::string& dir,
                                const std::string& name) {
-  if (name == kScripted) return OpenScripted(config);
+  if (name == "scripted") return OpenScripted(config, MakeScriptedModel);
+  if (name == "scripted-world") return OpenScripted(config, MakeScriptedWorld);
   return OpenModelFolder(
       absl::StrCat(dir, "/", name),
       {.lanes = config.lanes, .slots = config.max_streams, .max_batch = config.max_batch});
@@ -35,7 +41,10 @@ absl::StatusOr<Copies> OpenOne(const Config& config, const std::string& dir,
 // Names of the models to serve; `dir` becomes the folder they are in.
 absl::StatusOr<std::vector<std::string>> ModelNames(const Config& config, const std::string& binary,
                                                     std::string* dir) {
-  if (config.models == std::vector<std::string>{kScripted}) return config.models;
+  if (!config.models.empty() &&
+      std::all_of(config.models.begin(), config.models.end(), IsScripted)) {
+    return config.models;
+  }
   *dir = config.models_dir;
   if (dir->empty()) {
     absl::StatusOr<std::string> found = FindModelsDir(binary);

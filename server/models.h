@@ -12,7 +12,8 @@
 namespace firstbyte {
 
 // [lane][model], the default model first. `binary` is argv[0]'s path, from which the embedded
-// models are found. The name "scripted" stands for the model without weights (model/scripted.h).
+// models are found. The names "scripted" and "scripted-world" stand for models without weights
+// (model/scripted.h, model/scripted_world.h).
 absl::StatusOr<std::vector<std::vector<std::unique_ptr<Model>>>> OpenModels(
     const Config& config, const std::string& binary);
 

@@ -28,10 +28,23 @@ struct Config {
   absl::Duration ttfb_target = absl::Milliseconds(50);
   absl::Duration max_step = absl::Milliseconds(8);
   absl::Duration idle_timeout = absl::Seconds(60);
+  absl::Duration world_idle_timeout = absl::Seconds(60);
+  absl::Duration max_world_duration = absl::Hours(4);
+  absl::Duration park_timeout = absl::Minutes(10);
+  int max_parked_sessions = 1024;
+  int max_parked_mib = 256;
+  int max_snapshot_mib = 256;
+  std::string snapshot_dir;       // empty: snapshots are in memory
+  std::string token_secret_file;  // see token_secret
   absl::Duration lame_duck = absl::ZeroDuration();
   absl::Duration drain_timeout = absl::Seconds(30);
   std::string log_format = "text";
   std::string log_level = "info";
+
+  // Signs the tokens of world sessions; empty: a random one. No key and no flag of its own, so that
+  // neither --print-config nor a list of processes shows it: it is the contents of
+  // token_secret_file or, when no file is named, of FIRSTBYTE_TOKEN_SECRET.
+  std::string token_secret;
 };
 
 // Reads YAML `text`; `name` is for messages. An unknown or repeated key, a value of the wrong kind
@@ -48,7 +61,7 @@ struct Launch {
 };
 
 // kInvalidArgument names the flag, or the file and line, at fault. Reads the file that --config
-// names and FIRSTBYTE_MODELS_DIR.
+// names, FIRSTBYTE_MODELS_DIR and FIRSTBYTE_TOKEN_SECRET.
 absl::StatusOr<Launch> ParseCommandLine(int argc, const char* const* argv);
 
 }  // namespace firstbyte

@@ -76,6 +76,29 @@ absl::Status ApplyFile(const std::string& path, Config* config) {
   return ApplyYaml(text.str(), path, config);
 }
 
+constexpr size_t kMinSecretBytes = 16;
+
+absl::StatusOr<std::string> TokenSecret(const Config& config) {
+  std::string secret;
+  if (!config.token_secret_file.empty()) {
+    std::ifstream in(config.token_secret_file);
+    std::stringstream text;
+    if (!(text << in.rdbuf())) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "cannot read the file '", config.token_secret_file, "' of --token-secret-file"));
+    }
+    secret = text.str();
+  } else if (const char* value = std::getenv("FIRSTBYTE_TOKEN_SECRET")) {
+    secret = value;
+  } else {
+    return "";
+  }
+  absl::StripTrailingAsciiWhitespace(&secret);
+  if (secret.size() >= kMinSecretBytes) return secret;
+  return absl::InvalidArgumentError(
+      absl::StrCat("the token secret must have at least ", kMinSecretBytes, " bytes"));
+}
+
 absl::Status ApplyFlags(const Flags& flags, Config* config) {
   for (size_t i = 0; i < flags.options.size(); ++i) {
     if (flags.options[i]->count() == 0) continue;
@@ -109,7 +132,11 @@ absl::StatusOr<Launch> ParseCommandLine(int argc, const char* const* argv) {
   if (const char* dir = std::getenv("FIRSTBYTE_MODELS_DIR")) launch.config.models_dir = dir;
   status.Update(ApplyFlags(flags, &launch.config));
   if (!status.ok()) return status;
-  if (flags.print_config) launch.answer = std::string(absl::StripTrailingAsciiWhitespace(ToYaml(launch.config)));
+  absl::StatusOr<std::string> secret = TokenSecret(launch.config);
+  if (!secret.ok()) return secret.status();
+  launch.config.token_secret = *std::move(secret);
+  if (flags.print_config)
+    launch.answer = std::string(absl::StripTrailingAsciiWhitespace(ToYaml(launch.config)));
   return launch;
 }
 

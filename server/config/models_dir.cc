@@ -28,7 +28,9 @@ absl::StatusOr<std::vector<std::string>> ListModelFolders(const std::string& dir
   std::error_code error;
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(dir, error)) {
-    if (fs::exists(entry.path() / "config.json") || fs::exists(entry.path() / "config.yaml")) {
+    const bool described =
+        fs::exists(entry.path() / "config.json") || fs::exists(entry.path() / "config.yaml");
+    if (described && fs::exists(entry.path() / "model.safetensors")) {
       names.push_back(entry.path().filename().string());
     }
   }

@@ -12,8 +12,8 @@ namespace firstbyte {
 // installed one, or the models/ of the source tree it was built in. kNotFound names the places.
 absl::StatusOr<std::string> FindModelsDir(const std::string& binary);
 
-// Names of the models in `dir`: its subfolders with a config.json or .yaml, sorted. kNotFound when
-// the folder cannot be read.
+// Names of the models in `dir`: its subfolders with a config.json or .yaml and weights, sorted.
+// kNotFound when the folder cannot be read.
 absl::StatusOr<std::vector<std::string>> ListModelFolders(const std::string& dir);
 
 }  // namespace firstbyte

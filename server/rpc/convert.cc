@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
 #include "google/protobuf/message.h"
+#include "server/rpc/common_convert.h"
 #include "server/rpc/status.h"
 
 namespace firstbyte {
@@ -40,11 +41,6 @@ absl::Status NotSupported(const std::string& path) {
                absl::StrCat(path, " is not supported by this server"), path);
 }
 
-absl::Status BadField(const std::string& path, absl::string_view what) {
-  return Error(absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE", absl::StrCat(path, " ", what),
-               path);
-}
-
 bool IsDuration(const FieldDescriptor& field) {
   return field.message_type() && field.message_type()->full_name() == "google.protobuf.Duration";
 }
@@ -68,88 +64,6 @@ absl::Status CheckServed(const Message& message, const std::string& prefix) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<absl::Duration> ToDuration(const google::protobuf::Duration& d, absl::Duration min,
-                                          absl::Duration max, const std::string& path) {
-  const absl::Duration value = absl::Seconds(d.seconds()) + absl::Nanoseconds(d.nanos());
-  if (value >= min && value <= max) return value;
-  return BadField(
-      path, absl::StrCat("must be ", absl::FormatDuration(min), " to ", absl::FormatDuration(max)));
-}
-
-void SetDuration(absl::Duration d, google::protobuf::Duration* out) {
-  absl::Duration rest;
-  out->set_seconds(absl::IDivDuration(d, absl::Seconds(1), &rest));
-  out->set_nanos(static_cast<int>(absl::ToInt64Nanoseconds(rest)));
-}
-
-absl::StatusOr<AudioEncoding> ToEncoding(v1::AudioEncoding encoding) {
-  switch (encoding) {
-    case v1::AUDIO_ENCODING_UNSPECIFIED:
-    case v1::AUDIO_ENCODING_PCM16:
-      return AudioEncoding::kPcm16;
-    case v1::AUDIO_ENCODING_FLOAT32:
-      return AudioEncoding::kFloat32;
-    case v1::AUDIO_ENCODING_MULAW:
-      return AudioEncoding::kMulaw;
-    case v1::AUDIO_ENCODING_ALAW:
-      return AudioEncoding::kAlaw;
-    case v1::AUDIO_ENCODING_WAV:
-      return AudioEncoding::kWav;
-    case v1::AUDIO_ENCODING_OPUS:
-      return AudioEncoding::kOpus;
-    case v1::AUDIO_ENCODING_OGG_OPUS:
-      return AudioEncoding::kOggOpus;
-    default:
-      return BadField("config.audio.encoding", "is not a value of AudioEncoding");
-  }
-}
-
-v1::AudioEncoding ToProto(AudioEncoding encoding) {
-  switch (encoding) {
-    case AudioEncoding::kPcm16:
-      return v1::AUDIO_ENCODING_PCM16;
-    case AudioEncoding::kFloat32:
-      return v1::AUDIO_ENCODING_FLOAT32;
-    case AudioEncoding::kMulaw:
-      return v1::AUDIO_ENCODING_MULAW;
-    case AudioEncoding::kAlaw:
-      return v1::AUDIO_ENCODING_ALAW;
-    case AudioEncoding::kWav:
-      return v1::AUDIO_ENCODING_WAV;
-    case AudioEncoding::kOpus:
-      return v1::AUDIO_ENCODING_OPUS;
-    case AudioEncoding::kOggOpus:
-      return v1::AUDIO_ENCODING_OGG_OPUS;
-  }
-  return v1::AUDIO_ENCODING_UNSPECIFIED;
-}
-
-absl::Status FromProto(const v1::AudioConfig& audio, AudioFormat* format) {
-  absl::StatusOr<AudioEncoding> encoding = ToEncoding(audio.encoding());
-  if (!encoding.ok()) return encoding.status();
-  format->encoding = *encoding;
-  const bool opus = *encoding == AudioEncoding::kOpus || *encoding == AudioEncoding::kOggOpus;
-  if (!opus && audio.bitrate_bps() != 0) {
-    return BadField("config.audio.bitrate_bps", "is for Opus only");
-  }
-  if (!opus && audio.has_opus_frame_duration()) {
-    return BadField("config.audio.opus_frame_duration", "is for Opus only");
-  }
-  if (audio.sample_rate_hertz() < 0) {
-    return BadField("config.audio.sample_rate_hertz", "must not be negative");
-  }
-  format->sample_rate_hertz = audio.sample_rate_hertz();
-  format->bitrate_bps = audio.bitrate_bps();
-  if (!audio.has_opus_frame_duration()) return absl::OkStatus();
-  absl::StatusOr<absl::Duration> frame =
-      ToDuration(audio.opus_frame_duration(), absl::Milliseconds(10), absl::Milliseconds(20),
-                 "config.audio.opus_frame_duration");
-  if (!frame.ok()) return frame.status();
-  format->opus_frame_ms = static_cast<int>(absl::ToInt64Milliseconds(*frame));
-  if (absl::Milliseconds(format->opus_frame_ms) == *frame) return absl::OkStatus();
-  return BadField("config.audio.opus_frame_duration", "must be 10ms or 20ms");
-}
-
 absl::StatusOr<SpeechConfig> FromProto(v1::SynthesizeConfig&& in) {
   SpeechConfig config;
   if (!in.request_id().empty() && !IsRequestId(in.request_id())) {
@@ -163,7 +77,7 @@ absl::StatusOr<SpeechConfig> FromProto(v1::SynthesizeConfig&& in) {
   config.model = std::move(*in.mutable_model());
   config.voice = std::move(*in.mutable_voice());
   config.language_code = std::move(*in.mutable_language_code());
-  absl::Status audio = FromProto(in.audio(), &config.audio);
+  absl::Status audio = FromProto(in.audio(), "config.audio", &config.audio);
   if (!audio.ok()) return audio;
   if (in.sampling().has_seed()) config.seed = in.sampling().seed();
   if (in.has_speaking_rate()) config.speaking_rate = in.speaking_rate();
@@ -194,34 +108,8 @@ void FillStarted(SpeechStarted&& in, v1::SynthesisStarted* out) {
   out->set_voice(std::move(in.voice));
   out->set_seed(in.seed);
   out->set_model_digest(std::move(in.model_digest));
-  v1::AudioFormat* format = out->mutable_audio_format();
-  format->set_encoding(ToProto(in.audio.encoding));
-  format->set_sample_rate_hertz(in.audio.sample_rate_hertz);
-  format->set_channel_count(1);
-  format->set_opus_pre_skip_samples(in.opus_pre_skip);
-  format->set_container_header(std::move(in.container_header));
-}
-
-void FillAudio(SpeechAudio&& in, v1::AudioChunk* out) {
-  out->set_sequence(in.sequence);
-  SetDuration(absl::Seconds(1) * in.start_sample / in.sample_rate_hertz,
-              out->mutable_start_offset());
-  SetDuration(in.duration(), out->mutable_duration());
-  out->set_data(std::move(in.audio.data));
-  for (std::string& packet : in.audio.packets) *out->add_packets() = std::move(packet);
-}
-
-void FillTiming(const RequestTiming& in, v1::Timing* out) {
-  SetDuration(in.model_load, out->mutable_model_load_duration());
-  SetDuration(in.queue, out->mutable_queue_duration());
-  SetDuration(in.prefill, out->mutable_prefill_duration());
-  SetDuration(in.generation, out->mutable_generation_duration());
-  SetDuration(in.decode, out->mutable_decode_duration());
-  SetDuration(in.encode, out->mutable_encode_duration());
-  SetDuration(in.first_byte, out->mutable_first_byte_duration());
-  SetDuration(in.total, out->mutable_total_duration());
-  out->set_realtime_factor(in.realtime_factor);
-  out->set_mean_batch_size(in.mean_batch_size);
+  FillAudioFormat(in.audio, in.opus_pre_skip, std::move(in.container_header),
+                  out->mutable_audio_format());
 }
 
 void FillSummary(const SpeechSummary& in, v1::SynthesisSummary* out) {

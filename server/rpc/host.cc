@@ -16,7 +16,9 @@ absl::StatusOr<std::unique_ptr<Host>> Host::Listen(HostOptions options) {
 Host::~Host() {
   rpc_.reset();  // when it is gone no call exists; the rest can go in any order
   exposer_.reset();
-  engine_.reset();
+  engine_.reset();  // sessions that were still open are over
+  // And so is what their streams asked of the store.
+  if (worlds_) worlds_->WaitUntilParked(absl::Seconds(10));
 }
 
 absl::Status Host::Serve(std::vector<std::vector<std::unique_ptr<Model>>> lane_models) {
@@ -32,6 +34,9 @@ absl::Status Host::Serve(std::vector<std::vector<std::unique_ptr<Model>>> lane_m
     if (!exposer.ok()) return exposer.status();
     exposer_ = *std::move(exposer);
   }
+  absl::StatusOr<std::unique_ptr<WorldStore>> store = WorldStore::Create(options_.worlds);
+  if (!store.ok()) return store.status();
+  worlds_ = *std::move(store);
   LaneOptions lane = options_.lane;
   lane.on_step = [observer = observer_.get()](const ModelInfo& model, Stage stage, int batch,
                                               absl::Duration d) {
@@ -40,11 +45,17 @@ absl::Status Host::Serve(std::vector<std::vector<std::unique_ptr<Model>>> lane_m
   absl::StatusOr<std::unique_ptr<Engine>> engine = Engine::Create(std::move(lane_models), lane);
   if (!engine.ok()) return engine.status();
   engine_ = *std::move(engine);
-  metrics_->AddScrapeHook([this] { ReportSlots(*engine_, *metrics_); });
+  metrics_->AddScrapeHook([this] {
+    ReportSlots(*engine_, *metrics_);
+    ReportWorlds(*worlds_, *metrics_);
+  });
   context_ = {.engine = engine_.get(),
               .pool = pool_.get(),
               .observer = observer_.get(),
-              .default_max_lead = options_.default_max_lead};
+              .worlds = worlds_.get(),
+              .default_max_lead = options_.default_max_lead,
+              .max_world_duration = options_.max_world_duration,
+              .max_world_idle = options_.max_world_idle};
   rpc_->Serve(&context_);
   metrics_->ready.Set(1);
   return absl::OkStatus();

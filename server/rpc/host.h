@@ -13,7 +13,8 @@
 #include "server/rpc/server.h"
 #include "server/rpc/stream_metrics.h"
 #include "server/scheduler/engine.h"
-#include "server/stream/speech_stream.h"
+#include "server/stream/stream_context.h"
+#include "server/stream/world_store.h"
 
 namespace firstbyte {
 
@@ -23,6 +24,9 @@ struct HostOptions {
   absl::Duration first_message_timeout = absl::Seconds(10);
   int front_end_threads = 2;  // text front ends and Opus encoders
   absl::Duration default_max_lead = absl::Seconds(4);
+  absl::Duration max_world_duration = absl::Hours(4);
+  absl::Duration max_world_idle = absl::Seconds(60);
+  WorldStoreOptions worlds;
   LaneOptions lane;  // on_step is the host's own
   BuildInfo build;
 };
@@ -34,8 +38,8 @@ class Host {
   static absl::StatusOr<std::unique_ptr<Host>> Listen(HostOptions options);
   ~Host();
 
-  // lane_models[lane][model], as Engine::Create() takes them. Opens the metrics port, warms the
-  // models up and turns readiness on.
+  // lane_models[lane][model], as Engine::Create() takes them. Opens the metrics port and the folder
+  // of snapshots, warms the models up and turns readiness on.
   absl::Status Serve(std::vector<std::vector<std::unique_ptr<Model>>> lane_models);
 
   // See RpcServer::Drain().
@@ -46,6 +50,7 @@ class Host {
   LiveCalls& live_calls() { return rpc_->live_calls(); }
   Engine& engine() { return *engine_; }
   Metrics& metrics() { return *metrics_; }
+  WorldStore& worlds() { return *worlds_; }
 
  private:
   explicit Host(HostOptions options) : options_(std::move(options)) {}
@@ -54,6 +59,7 @@ class Host {
   HostOptions options_;
   std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<StreamMetrics> observer_;
+  std::unique_ptr<WorldStore> worlds_;
   std::unique_ptr<ThreadPool> pool_;
   std::unique_ptr<Engine> engine_;
   StreamContext context_;

@@ -1,7 +1,9 @@
-// A call that ends at once with an error.
+// Calls that end at once.
 #pragma once
 
 #include "absl/status/status.h"
+#include "base/error.h"
+#include "grpcpp/server_context.h"
 #include "grpcpp/support/server_callback.h"
 #include "server/rpc/status.h"
 
@@ -18,5 +20,21 @@ class Refusal : public Reactor {
   }
   void OnDone() override { delete this; }
 };
+
+// While the models load.
+inline absl::Status Starting() {
+  return Error(absl::StatusCode::kUnavailable,
+               {.reason = "STARTING", .retry_after = absl::Seconds(1)},
+               "the server is still loading its models");
+}
+
+// Ends a unary call whose response, when `status` is OK, is filled.
+inline grpc::ServerUnaryReactor* Answer(const absl::Status& status,
+                                        grpc::CallbackServerContext* rpc) {
+  AddTrailers(status, RequestIdOf(*rpc), rpc);
+  grpc::ServerUnaryReactor* reactor = rpc->DefaultReactor();
+  reactor->Finish(ToGrpcStatus(status));
+  return reactor;
+}
 
 }  // namespace firstbyte

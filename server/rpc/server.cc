@@ -1,22 +1,24 @@
 #include "server/rpc/server.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/log.h"
 #include "grpc/support/log.h"
+#include "grpcpp/alarm.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/server_builder.h"
 #include "nlohmann/json.hpp"
 #include "server/rpc/address.h"
+#include "server/stream/world_store.h"
 
 namespace firstbyte {
 namespace {
 
-constexpr int kMaxReceiveBytes = 4 << 20;
+constexpr int kMaxReceiveBytes = 8 << 20;  // an image of 4 MiB, and one that is refused by us
+constexpr absl::Duration kMaxParking = absl::Seconds(10);
 constexpr int kMaxMetadataBytes = 8 << 10;
 
 // Keepalive finds peers that vanished without a FIN, and lets clients behind a NAT ping.
@@ -38,7 +40,9 @@ void SetChannelArguments(grpc::ServerBuilder* builder) {
 }  // namespace
 
 RpcServer::RpcServer(absl::Duration first_message_timeout)
-    : speech_(first_message_timeout), health_({v1::SpeechService::service_full_name()}) {}
+    : speech_(&live_calls_, first_message_timeout),
+      worlds_(&live_calls_, first_message_timeout),
+      health_({v1::SpeechService::service_full_name(), v1::WorldService::service_full_name()}) {}
 
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const std::string& address,
                                                             absl::Duration first_message_timeout) {
@@ -50,6 +54,7 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const std::string& a
   SetChannelArguments(&builder);
   builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &self->port_);
   builder.RegisterService(&self->speech_);
+  builder.RegisterService(&self->worlds_);
   builder.RegisterService(&self->health_);
   builder.RegisterCallbackGenericService(&self->unserved_);
   self->server_ = builder.BuildAndStart();
@@ -62,6 +67,7 @@ RpcServer::~RpcServer() { Drain(absl::ZeroDuration(), absl::ZeroDuration()); }
 void RpcServer::Serve(const StreamContext* context) {
   context_ = context;
   speech_.Serve(context);
+  worlds_.Serve(context);
   health_.SetServing(true);
 }
 
@@ -71,11 +77,29 @@ void RpcServer::Drain(absl::Duration lame_duck, absl::Duration timeout) {
   absl::SleepFor(lame_duck);
   if (context_) context_->engine->admission().StartDraining();
   health_.Shutdown();
-  const absl::Duration patience = std::min(timeout, absl::Hours(24));  // infinity would overflow
-  server_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoMicroseconds(patience));
-  server_->Wait();
-  speech_.live_calls().WaitUntilNone();
+  ShutDownBy(absl::Now() + std::min(timeout, absl::Hours(24)));  // infinity would overflow
+  live_calls_.WaitUntilNone();
+  if (context_ && !context_->worlds->WaitUntilParked(kMaxParking)) {
+    LogWarning("worlds_not_parked", {{"sessions", context_->worlds->counts().running}});
+  }
   server_.reset();
+}
+
+void RpcServer::ShutDownBy(absl::Time deadline) {
+  grpc::Alarm park;
+  if (context_) {
+    WorldStore& worlds = *context_->worlds;
+    const absl::Duration rest =
+        worlds.shared() ? absl::ZeroDuration() : 0.75 * (deadline - absl::Now());
+    worlds.Drain(rest);
+    if (rest > absl::ZeroDuration()) {
+      park.Set(absl::ToChronoTime(absl::Now() + rest), [&worlds](bool due) {
+        if (due) worlds.Drain(absl::ZeroDuration());
+      });
+    }
+  }
+  server_->Shutdown(absl::ToChronoTime(deadline));
+  server_->Wait();
 }
 
 void RouteGrpcLogs() {

@@ -1,88 +1,44 @@
 #include "server/rpc/speech_service.h"
 
-#include <algorithm>
 #include <memory>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "base/error.h"
-#include "grpcpp/alarm.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/refusal.h"
-#include "server/rpc/speech_call.h"
+#include "server/rpc/stream_call.h"
 #include "server/rpc/voices.h"
+#include "server/stream/speech_stream.h"
 
 namespace firstbyte {
 namespace {
-
-using BidiReactor = grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>;
-using WriteReactor = grpc::ServerWriteReactor<grpc::ByteBuffer>;
-
-absl::Status Starting() {
-  return Error(absl::StatusCode::kUnavailable,
-               {.reason = "STARTING", .retry_after = absl::Seconds(1)},
-               "the server is still loading its models");
-}
 
 absl::Status TooLate() {
   return Error(absl::StatusCode::kDeadlineExceeded, "CONFIG_TIMEOUT",
                "`config` did not come in time", "config");
 }
 
-// Reads until the stream has enough, and again when it says so.
-class SynthesizeCall : public SpeechCall<BidiReactor, v1::SynthesizeResponse> {
+class SynthesizeCall
+    : public BidiCall<SpeechStream, v1::SynthesizeRequest, v1::SynthesizeResponse> {
  public:
-  using SpeechCall::SpeechCall;
-
-  void ExpectMessageWithin(absl::Duration timeout) {
-    first_message_.Set(absl::ToChronoTime(absl::Now() + timeout),
-                       [weak = std::weak_ptr(stream())](bool expired) {
-                         auto stream = weak.lock();
-                         if (expired && stream) stream->Fail(TooLate());
-                       });
-  }
-
-  void WakeReader() override {
-    MutexLock lock(&mu_);
-    if (reading_ || finished_ || !stream()->ReadyForMore()) return;
-    reading_ = true;
-    StartRead(&incoming_);
-  }
-
-  void OnReadDone(bool ok) override {
-    // No more reads. A cancelled call fails its read too, perhaps before OnCancel() comes.
-    if (!ok) return cancelled() ? stream()->Cancel() : stream()->HalfClose();
-    first_message_.Cancel();
-    Take();
-    incoming_.Clear();
-    {
-      MutexLock lock(&mu_);
-      reading_ = false;
-    }
-    WakeReader();
-  }
+  using BidiCall::BidiCall;
 
  private:
-  void Take() {
-    v1::SynthesizeRequest message;
-    if (absl::Status parsed = Parse(incoming_, &message); !parsed.ok())
-      return stream()->Fail(parsed);
+  absl::Status Take(v1::SynthesizeRequest message) override {
     absl::StatusOr<SpeechRequest> request = FromProto(std::move(message));
-    if (!request.ok()) return stream()->Fail(request.status());
+    if (!request.ok()) return request.status();
     if (auto* config = std::get_if<SpeechConfig>(&*request); config && config->request_id.empty()) {
       config->request_id = request_id();
     }
     stream()->Handle(*std::move(request));
+    return absl::OkStatus();
   }
-
-  grpc::Alarm first_message_;
-  bool reading_ ABSL_GUARDED_BY(mu_) = false;
-  grpc::ByteBuffer incoming_;  // belongs to gRPC while reading_
 };
 
-class SynthesizeOnceCall : public SpeechCall<WriteReactor, v1::SynthesizeOnceResponse> {
+class SynthesizeOnceCall
+    : public StreamCall<WriteReactor, SpeechStream, v1::SynthesizeOnceResponse> {
  public:
-  using SpeechCall::SpeechCall;
+  using StreamCall::StreamCall;
 
   void Take(const grpc::ByteBuffer& incoming) {
     v1::SynthesizeOnceRequest message;
@@ -102,9 +58,11 @@ class SynthesizeOnceCall : public SpeechCall<WriteReactor, v1::SynthesizeOnceRes
 BidiReactor* SpeechService::Synthesize(grpc::CallbackServerContext* rpc) {
   const StreamContext* context = context_;
   if (!context) return new Refusal<BidiReactor>(Starting(), rpc);
-  auto call = std::make_shared<SynthesizeCall>(&live_calls_, rpc);
-  call->Open(*context, "Synthesize");
-  call->ExpectMessageWithin(first_message_timeout_);
+  auto call = std::make_shared<SynthesizeCall>(live_calls_, rpc);
+  call->Open([&](auto transport) {
+    return SpeechStream::Create(*context, "Synthesize", std::move(transport));
+  });
+  call->ExpectMessageWithin(first_message_timeout_, TooLate());
   call->WakeReader();
   return call.get();
 }
@@ -113,8 +71,10 @@ WriteReactor* SpeechService::SynthesizeOnce(grpc::CallbackServerContext* rpc,
                                             const grpc::ByteBuffer* request) {
   const StreamContext* context = context_;
   if (!context) return new Refusal<WriteReactor>(Starting(), rpc);
-  auto call = std::make_shared<SynthesizeOnceCall>(&live_calls_, rpc);
-  call->Open(*context, "SynthesizeOnce");
+  auto call = std::make_shared<SynthesizeOnceCall>(live_calls_, rpc);
+  call->Open([&](auto transport) {
+    return SpeechStream::Create(*context, "SynthesizeOnce", std::move(transport));
+  });
   call->Take(*request);
   return call.get();
 }
@@ -125,10 +85,7 @@ grpc::ServerUnaryReactor* SpeechService::ListVoices(grpc::CallbackServerContext*
   const StreamContext* context = context_;
   absl::Status status = context ? absl::OkStatus() : Starting();
   if (context) FillVoices(context->engine->models(), *request, response);
-  AddTrailers(status, RequestIdOf(*rpc), rpc);
-  auto* reactor = rpc->DefaultReactor();
-  reactor->Finish(ToGrpcStatus(status));
-  return reactor;
+  return Answer(status, rpc);
 }
 
 }  // namespace firstbyte

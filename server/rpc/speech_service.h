@@ -5,7 +5,7 @@
 
 #include "firstbyte/v1/speech.grpc.pb.h"
 #include "server/rpc/live_calls.h"
-#include "server/stream/speech_stream.h"
+#include "server/stream/stream_context.h"
 
 namespace firstbyte {
 
@@ -20,14 +20,12 @@ class SpeechService : public internal::RawSpeechService {
  public:
   // A Synthesize call whose first message does not come within this time is ended: it holds no
   // slot, but memory.
-  explicit SpeechService(absl::Duration first_message_timeout)
-      : first_message_timeout_(first_message_timeout) {}
+  SpeechService(LiveCalls* live_calls, absl::Duration first_message_timeout)
+      : live_calls_(live_calls), first_message_timeout_(first_message_timeout) {}
 
   // Until Serve() every call is refused with UNAVAILABLE, reason STARTING. `context` and what it
-  // points to outlive every call: live_calls() tells.
+  // points to outlive every call: `live_calls` tells.
   void Serve(const StreamContext* context) { context_ = context; }
-
-  LiveCalls& live_calls() { return live_calls_; }
 
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Synthesize(
       grpc::CallbackServerContext* rpc) override;
@@ -38,9 +36,9 @@ class SpeechService : public internal::RawSpeechService {
                                        v1::ListVoicesResponse* response) override;
 
  private:
+  LiveCalls* const live_calls_;
   const absl::Duration first_message_timeout_;
   std::atomic<const StreamContext*> context_ = nullptr;
-  LiveCalls live_calls_;
 };
 
 }  // namespace firstbyte

@@ -45,6 +45,13 @@ std::string Millis(absl::Duration d) {
   return absl::StrFormat("%.3f", absl::ToDoubleMilliseconds(d));
 }
 
+void AddTiming(const RequestTiming& timing, grpc::CallbackServerContext* context) {
+  context->AddTrailingMetadata("x-ttfb-ms", Millis(timing.first_byte));
+  context->AddTrailingMetadata("x-queue-ms", Millis(timing.queue));
+  context->AddTrailingMetadata("x-generation-ms", Millis(timing.generation));
+  context->AddTrailingMetadata("x-rtf", absl::StrFormat("%.5f", timing.realtime_factor));
+}
+
 }  // namespace
 
 grpc::Status ToGrpcStatus(const absl::Status& status) {
@@ -95,12 +102,13 @@ void AddTrailers(const absl::Status& status, const std::string& request_id,
 void AddTrailers(const SpeechEnd& end, grpc::CallbackServerContext* context) {
   AddTrailers(end.status, end.request_id, context);
   if (end.summary.audio_duration <= absl::ZeroDuration()) return;
-  const RequestTiming& timing = end.summary.timing;
-  context->AddTrailingMetadata("x-ttfb-ms", Millis(timing.first_byte));
-  context->AddTrailingMetadata("x-queue-ms", Millis(timing.queue));
-  context->AddTrailingMetadata("x-generation-ms", Millis(timing.generation));
+  AddTiming(end.summary.timing, context);
   context->AddTrailingMetadata("x-audio-ms", Millis(end.summary.audio_duration));
-  context->AddTrailingMetadata("x-rtf", absl::StrFormat("%.5f", timing.realtime_factor));
+}
+
+void AddTrailers(const WorldEnd& end, grpc::CallbackServerContext* context) {
+  AddTrailers(end.status, end.request_id, context);
+  if (end.summary.blocks > 0) AddTiming(end.summary.timing, context);
 }
 
 }  // namespace firstbyte

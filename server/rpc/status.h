@@ -7,6 +7,7 @@
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/status.h"
 #include "server/stream/speech_messages.h"
+#include "server/stream/world_messages.h"
 
 namespace firstbyte {
 
@@ -28,5 +29,8 @@ void AddTrailers(const absl::Status& status, const std::string& request_id,
 // The same for a speech stream, with x-ttfb-ms, x-queue-ms, x-generation-ms, x-audio-ms and x-rtf
 // when there was audio.
 void AddTrailers(const SpeechEnd& end, grpc::CallbackServerContext* context);
+
+// The same for a world stream; x-ttfb-ms and the others when there were blocks.
+void AddTrailers(const WorldEnd& end, grpc::CallbackServerContext* context);
 
 }  // namespace firstbyte

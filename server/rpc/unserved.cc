@@ -12,8 +12,7 @@ namespace firstbyte {
 grpc::ServerGenericBidiReactor* UnservedMethods::CreateReactor(
     grpc::GenericCallbackServerContext* rpc) {
   const std::string& method = rpc->method();
-  const bool ours = absl::StartsWith(method, "/firstbyte.v1.WorldService/") ||
-                    absl::StartsWith(method, "/firstbyte.v1.AdminService/");
+  const bool ours = absl::StartsWith(method, "/firstbyte.v1.AdminService/");
   ErrorDetail detail{.reason = ours ? "NOT_SUPPORTED" : "UNKNOWN_METHOD",
                      .metadata = {{"method", method}}};
   const std::string message = absl::StrCat(

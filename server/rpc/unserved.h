@@ -6,7 +6,7 @@
 namespace firstbyte {
 
 // UNIMPLEMENTED with ErrorInfo: NOT_SUPPORTED for a method of our protos that a later version will
-// serve (WorldService, AdminService), UNKNOWN_METHOD for any other. Thread-safe.
+// serve (AdminService), UNKNOWN_METHOD for any other. Thread-safe.
 class UnservedMethods : public grpc::CallbackGenericService {
  public:
   grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* rpc) override;

@@ -37,13 +37,15 @@ void FillVoice(const ModelInfo& model, const VoiceInfo& voice, v1::Voice* out) {
 
 void FillVoices(const std::vector<const ModelInfo*>& models, const v1::ListVoicesRequest& request,
                 v1::ListVoicesResponse* response) {
+  const ModelInfo* first = nullptr;  // the default; worlds have no voices
   for (const ModelInfo* model : models) {
+    if (!first && !model->voices.empty()) first = model;
     if (!request.model().empty() && request.model() != model->name) continue;
     for (const VoiceInfo& voice : model->voices) {
       if (!Speaks(voice, request.language_code())) continue;
       v1::Voice* out = response->add_voices();
       FillVoice(*model, voice, out);
-      out->set_is_default(model == models.front() && &voice == &model->voices.front());
+      out->set_is_default(model == first && &voice == &model->voices.front());
     }
   }
   std::sort(response->mutable_voices()->begin(), response->mutable_voices()->end(),

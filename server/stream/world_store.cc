@@ -28,7 +28,8 @@ SnapshotInfo Describe(std::string id, int64_t block, const std::string& containe
 struct WorldStore::Impl {
   Impl(const WorldStoreOptions& options, std::optional<WorldFiles> parked,
        std::optional<WorldFiles> saved, WorldStore* store)
-      : max_pending_bytes(options.max_snapshot_bytes),
+      : shared(parked.has_value()),
+        max_pending_bytes(options.max_snapshot_bytes),
         sessions(options, std::move(parked), store),
         snapshots(std::move(saved), options.max_snapshot_bytes),
         thread("world_store", [this] { return sessions.Reap(); }) {}
@@ -63,6 +64,7 @@ struct WorldStore::Impl {
     });
   }
 
+  const bool shared;
   const int64_t max_pending_bytes;
   std::atomic<int64_t> pending_bytes{0};  // of snapshots that wait to be written
   std::atomic<bool> draining{false};
@@ -228,6 +230,8 @@ bool WorldStore::WaitUntilParked(absl::Duration timeout) {
 void WorldStore::Reap() {
   impl_->thread.Post([impl = impl_.get()] { impl->sessions.Reap(); });
 }
+
+bool WorldStore::shared() const { return impl_->shared; }
 
 WorldStore::Counts WorldStore::counts() const {
   Counts counts = impl_->sessions.counts();

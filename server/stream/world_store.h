@@ -115,6 +115,9 @@ class WorldStore {
   // Drops what has expired; its own thread does so by itself, by the real clock.
   void Reap();
 
+  // Whether another server with the same folder and secret could claim what is parked here.
+  bool shared() const;
+
   struct Counts {
     int running = 0, paused = 0, parked = 0;
     int64_t parked_bytes = 0, snapshot_bytes = 0;

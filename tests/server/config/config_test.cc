@@ -109,6 +109,23 @@ TEST(Config, AddressesThatAreFine) {
   EXPECT_TRUE(Parse({"--metrics-listen", "off"}).ok());
 }
 
+TEST(Config, TheTokenSecretComesFromAFileOrTheEnvironmentAndIsNeverShown) {
+  TempDir dir;
+  const std::string file = dir.Write("secret", "from a file, long enough\n");
+  const std::string flag = "--token-secret-file=" + file;
+  EXPECT_EQ(Parse({})->config.token_secret, "");
+  EXPECT_EQ(Parse({flag.c_str()})->config.token_secret, "from a file, long enough");
+  EXPECT_THAT(Parse({flag.c_str(), "--print-config"})->answer,
+              testing::Not(HasSubstr("long enough")));
+  setenv("FIRSTBYTE_TOKEN_SECRET", "from the environment", 1);
+  EXPECT_EQ(Parse({})->config.token_secret, "from the environment");
+  EXPECT_EQ(Parse({flag.c_str()})->config.token_secret, "from a file, long enough");
+  setenv("FIRSTBYTE_TOKEN_SECRET", "short", 1);
+  EXPECT_THAT(FlagError({}), HasSubstr("at least 16 bytes"));
+  unsetenv("FIRSTBYTE_TOKEN_SECRET");
+  EXPECT_THAT(FlagError({"--token-secret-file=/nowhere"}), HasSubstr("/nowhere"));
+}
+
 TEST(Config, FlagOverridesEnvironmentOverridesFile) {
   TempDir dir;
   const std::string file = dir.Write("c.yaml", "lanes: 2\nmax_batch: 7\nmodels_dir: from_file\n");
@@ -166,11 +183,12 @@ TEST(ModelsDir, IsFoundBesideAnInstalledBinaryAndInTheSourceTree) {
               HasSubstr("--models-dir"));
 }
 
-TEST(ModelsDir, ListsFoldersWithAConfigInOrder) {
+TEST(ModelsDir, ListsFoldersWithAConfigAndWeightsInOrder) {
   TempDir dir;
-  dir.Write("b/config.json", "{}");
-  dir.Write("a/config.json", "{}");
-  dir.Write("c/readme", "");
+  for (const std::string config : {"b/config.json", "a/config.yaml", "untrained/config.json"}) {
+    dir.Write(config, "");
+  }
+  for (const std::string folder : {"a", "b", "c"}) dir.Write(folder + "/model.safetensors", "");
   dir.Write("config.json", "");
   EXPECT_THAT(*ListModelFolders(dir.path.string()), ElementsAre("a", "b"));
   EXPECT_FALSE(ListModelFolders("/no/such/dir").ok());
