@@ -3,7 +3,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "firstbyte/v1/admin.grpc.pb.h"
-#include "firstbyte/v1/world.grpc.pb.h"
 #include "gmock/gmock.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/generic/generic_stub.h"
@@ -78,7 +77,7 @@ TEST_F(LifecycleTest, NotServingUntilTheModelsAreWarm) {
 
 TEST_F(LifecycleTest, HealthOfAnUnknownServiceIsNotFound) {
   Start();
-  Check("firstbyte.v1.WorldService", StatusCode::NOT_FOUND);
+  Check("firstbyte.v1.AdminService", StatusCode::NOT_FOUND);
 }
 
 TEST_F(LifecycleTest, WatchFollowsTheServerAndEndsWithIt) {
@@ -169,18 +168,16 @@ TEST_F(LifecycleTest, ThePortIsFreeAfterADrain) {
   EXPECT_TRUE(again.ok()) << again.status();
 }
 
-TEST_F(LifecycleTest, WorldAndAdminAnswerUnimplemented) {
+TEST_F(LifecycleTest, AdminAnswersUnimplemented) {
   Start();
-  grpc::ClientContext world_context, admin_context;
-  auto world = v1::WorldService::NewStub(channel_)->StepWorld(&world_context);
-  grpc::Status status = world->Finish();
-  EXPECT_EQ(status.error_code(), StatusCode::UNIMPLEMENTED);
-  EXPECT_EQ(ErrorInfoOf(status).reason(), "NOT_SUPPORTED");
-  EXPECT_EQ(ErrorInfoOf(status).metadata().at("method"), "/firstbyte.v1.WorldService/StepWorld");
+  grpc::ClientContext context;
   v1::GetServerInfoResponse info;
-  status = v1::AdminService::NewStub(channel_)->GetServerInfo(&admin_context, {}, &info);
+  const grpc::Status status =
+      v1::AdminService::NewStub(channel_)->GetServerInfo(&context, {}, &info);
   EXPECT_EQ(status.error_code(), StatusCode::UNIMPLEMENTED);
   EXPECT_EQ(ErrorInfoOf(status).reason(), "NOT_SUPPORTED");
+  EXPECT_EQ(ErrorInfoOf(status).metadata().at("method"),
+            "/firstbyte.v1.AdminService/GetServerInfo");
   ExpectUnharmed();
 }
 
@@ -248,7 +245,7 @@ TEST_F(LifecycleTest, AnUnknownMethodIsToldSo) {
 
 TEST_F(LifecycleTest, AMessageOverTheSizeLimitEndsThatCallOnly) {
   Start();
-  EXPECT_EQ(Synthesize({Request("config {}"), Text(std::string(5 << 20, 'a'))}).status.error_code(),
+  EXPECT_EQ(Synthesize({Request("config {}"), Text(std::string(9 << 20, 'a'))}).status.error_code(),
             StatusCode::RESOURCE_EXHAUSTED);
   ExpectUnharmed();
 }
