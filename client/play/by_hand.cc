@@ -65,6 +65,7 @@ ByHand::ByHand(Options options, WorldStream* stream, Show* show, PlayFigures* fi
       screen_(options_.colours),
       sequence_(show->opened().last_action_sequence()),
       prompt_(options_.prompt),
+      deed_(options_.lockstep),  // so that there is something to see
       wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
 ByHand::~ByHand() {

@@ -67,13 +67,13 @@ class ByHand {
   HalfBlocks screen_;
   Terminal::Size drawn_ = {0, 0};
   v1::Actions last_sent_;
-  bool deed_ = false;  // a key was struck since the last actions were sent
   int64_t sequence_;
   std::string prompt_;
   bool editing_ = false;
   std::string edited_;
   bool leaving_ = false;
   HandEnd end_ = HandEnd::kLeave;
+  bool deed_;  // LOCKSTEP: a key was struck since the last actions were sent
 
   const int wake_fd_;  // an eventfd: there is something to draw, or to stop for
   std::atomic<bool> stopped_{false};

@@ -1,4 +1,8 @@
 // `firstbyte play` and what belongs to it, against a fake server.
+#include <pty.h>
+#include <termios.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -6,6 +10,8 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#include <sys/wait.h>
 
 #include "codec/image.h"
 #include "codec/wav.h"
@@ -115,6 +121,85 @@ TEST_F(WorldCliTest, ABrokenConnectionLosesNoFrame) {
   EXPECT_FALSE(std::filesystem::exists(folder + "frame_000008.png"));
 }
 
+// A program on a terminal of its own.
+class OnTerminal {
+ public:
+  explicit OnTerminal(const std::vector<std::string>& argv) {
+    std::vector<char*> words;
+    for (const std::string& word : argv) words.push_back(const_cast<char*>(word.c_str()));
+    words.push_back(nullptr);
+    winsize size = {.ws_row = 25, .ws_col = 120};
+    pid_ = forkpty(&fd_, nullptr, nullptr, &size);
+    if (pid_ == 0) {
+      execv(words[0], words.data());
+      _exit(127);
+    }
+  }
+  ~OnTerminal() { close(fd_); }
+
+  void Type(const std::string& keys) {
+    EXPECT_EQ(write(fd_, keys.data(), keys.size()), static_cast<ssize_t>(keys.size()));
+  }
+  // Reads until the screen has said `text`, or the program is gone.
+  bool Shows(const std::string& text) {
+    while (screen_.find(text) == std::string::npos) {
+      char bytes[4096];
+      ssize_t size = read(fd_, bytes, sizeof(bytes));
+      if (size <= 0) return false;
+      screen_.append(bytes, static_cast<size_t>(size));
+    }
+    return true;
+  }
+  int Wait() {
+    Shows("what is never shown");
+    int status = 0;
+    waitpid(pid_, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+  bool echoes() const {
+    termios settings = {};
+    tcgetattr(fd_, &settings);
+    return (settings.c_lflag & ECHO) != 0;
+  }
+  pid_t pid() const { return pid_; }
+  const std::string& screen() const { return screen_; }
+
+ private:
+  int fd_ = -1;
+  pid_t pid_ = 0;
+  std::string screen_;
+};
+
+TEST_F(WorldCliTest, ByHandAKeyMovesAndAPromptIsTyped) {
+  OnTerminal play(Argv({"play", "--pacing", "lockstep", "--colors", "truecolor", "--mute"}));
+  ASSERT_TRUE(play.Shows("block 0"));
+  EXPECT_FALSE(play.echoes());
+  play.Type("w");
+  ASSERT_TRUE(play.Shows("38;2;1;7;0m")) << "block 1, forward";
+  play.Type("pnight\r");
+  ASSERT_TRUE(play.Shows("prompt: nigh"));
+  ASSERT_TRUE(play.Shows("\"night\""));
+  play.Type("c");
+  ASSERT_TRUE(play.Shows("saved as s-"));
+  play.Type("q");
+  EXPECT_EQ(play.Wait(), 0);
+  EXPECT_TRUE(play.echoes()) << "the terminal is as it was";
+  EXPECT_THAT(play.screen(), HasSubstr("\033[?1049l"));
+  EXPECT_THAT(play.screen(), HasSubstr("blocks, "));
+}
+
+TEST_F(WorldCliTest, TheTerminalIsGivenBackHoweverTheGameEnds) {
+  for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGABRT}) {
+    OnTerminal play(Argv({"play", "--pacing", "lockstep", "--mute"}));
+    ASSERT_TRUE(play.Shows("block 0"));
+    kill(play.pid(), signal);
+    const bool asked = signal == SIGINT || signal == SIGTERM;
+    EXPECT_EQ(play.Wait(), asked ? 130 : 128 + signal);
+    EXPECT_THAT(play.screen(), HasSubstr("\033[?1049l")) << signal;
+    EXPECT_EQ(play.screen().find("the world waits") != std::string::npos, asked);
+  }
+}
+
 TEST_F(WorldCliTest, SnapshotsAreForked) {
   CommandResult saved = Walk("wait 2\nsnapshot\nwait 1");
   ASSERT_EQ(saved.exit_code, 0) << saved.err;
@@ -220,6 +305,19 @@ TEST_F(WorldCliTest, WorldsAreATable) {
             "full     16x12  20        16 kHz  forward,back,turn_left,turn_right,pointer  plain "
             "colours for tests\n");
   EXPECT_EQ(Run({"sessions"}).out, "SESSION  MODEL  STATE  NEXT BLOCK  SIZE  OPENED  EXPIRES\n");
+}
+
+TEST_F(WorldCliTest, ThePythonExampleRuns) {
+  setenv("PYTHONPATH", PYTHON_STUBS, 1);
+  std::string folder = Temp("example");
+  CommandResult result = Command({PYTHON_PROGRAM, FIRSTBYTE_SOURCE_DIR "/client/examples/play.py",
+                                  "night", folder, server_.target()})
+                             .Wait();
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, "fake: 16 x 12\n52 blocks\n");
+  auto frame = DecodeImage(ReadFile(folder + "/000051.png"), ImageFormat::kPng);
+  ASSERT_TRUE(frame.ok()) << frame.status();
+  EXPECT_EQ(frame->data[0], 51);
 }
 
 TEST_F(WorldCliTest, EveryCommandHasExamples) {
