@@ -21,7 +21,10 @@ struct PlayerNotes {
   std::vector<double> action_to_frame_ms;  // to the first block that shows it
   std::vector<double> interval_ms;         // between the arrivals of two blocks
   int64_t blocks = 0, frames = 0;
-  int64_t late = 0;  // blocks that the server skipped for being late
+  // Blocks that came too late for a player who shows each one period after it could have been there
+  // at the earliest; a late one moves that player's clock, so that it is counted once.
+  int64_t late = 0;
+  int64_t skipped = 0;  // blocks that the server left out to catch up
   int64_t snapshots = 0;
   std::vector<double> prompt_blocks;  // blocks from a prompt until one that it shapes
   absl::Time first, last;             // arrivals
