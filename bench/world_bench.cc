@@ -1,11 +1,13 @@
 // world_bench [model folder]: what each stage of the embedded world costs on one core, beside the
-// same networks in eager LibTorch in the same run.
+// same networks in eager LibTorch in the same run and what the core can multiply. Every number is
+// the fastest of several repetitions of the thread's processor time.
 //
-// Every number is the fastest of several repetitions of the thread's processor time.
+// world_bench <model folder> <lanes> <sessions of each> <blocks>: a long run on the wall clock.
 #include <time.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <string>
@@ -15,7 +17,8 @@
 #include <c10/core/InferenceMode.h>
 
 #include "bench/eager_world.h"
-#include "model/world/state_dit/state_dit.h"
+#include "bench/world_cohort.h"
+#include "bench/world_lanes.h"
 
 namespace firstbyte {
 namespace {
@@ -23,7 +26,7 @@ namespace {
 using state_dit::StateDit;
 using state_dit::World;
 
-constexpr int kWarmUp = 14, kRepetitions = 40;
+constexpr int kRepetitions = 40;
 
 // Of this thread's processor time: the machine is shared, and the engine runs on one thread.
 double Milliseconds(const std::function<void()>& run) {
@@ -43,49 +46,6 @@ double Fastest(int times, const std::function<void()>& run) {
   return best;
 }
 
-void Check(const absl::Status& status) {
-  if (status.ok()) return;
-  std::fprintf(stderr, "world_bench: %s\n", status.ToString().c_str());
-  std::exit(1);
-}
-
-// Sessions that advance together, their rings full.
-struct Cohort {
-  Cohort(StateDit* m, int batch) : model(m) {
-    for (int i = 0; i < batch; ++i) {
-      auto session = model->Open({.seed = static_cast<uint64_t>(i) + 1});
-      Check(session.status());
-      raw.push_back(session->get());
-      sessions.push_back(*std::move(session));
-    }
-    Step(Stage::kPrefill);
-    for (int i = 0; i < kWarmUp; ++i) Block();
-  }
-
-  void Step(Stage stage) {
-    StepReport report;
-    Check(model->Wait(model->Submit(stage, raw, 1), &report));
-    for (const absl::Status& status : report.session_status) Check(status);
-  }
-  void Act() {
-    BlockActions actions;
-    actions.keys[0] = true;
-    actions.pointer_dx = 0.1f;
-    for (Session* session : raw) Check(session->Push(actions));
-  }
-  void Block() {
-    Act();
-    while (raw[0]->work().generate) Step(Stage::kGenerate);
-    Step(Stage::kDecode);
-    for (Session* session : raw) session->Take();
-    Step(Stage::kCommit);
-  }
-
-  StateDit* model;
-  std::vector<std::unique_ptr<Session>> sessions;
-  std::vector<Session*> raw;
-};
-
 struct Costs {
   double generate = 1e9, decode = 1e9, commit = 1e9;
   double block(int passes) const { return generate * passes + decode + commit; }
@@ -97,12 +57,35 @@ Costs Measure(StateDit* model, int batch) {
   for (int i = 0; i < kRepetitions; ++i) {
     cohort.Act();
     costs.generate = std::min(costs.generate, Milliseconds([&] { cohort.Step(Stage::kGenerate); }));
-    while (cohort.raw[0]->work().generate) cohort.Step(Stage::kGenerate);
+    while (cohort.first()->work().generate) cohort.Step(Stage::kGenerate);
     costs.decode = std::min(costs.decode, Milliseconds([&] { cohort.Step(Stage::kDecode); }));
-    for (Session* session : cohort.raw) session->Take();
-    costs.commit = std::min(costs.commit, Milliseconds([&] { cohort.Step(Stage::kCommit); }));
+    cohort.TakeAll();
+    costs.commit = std::min(costs.commit, Milliseconds([&] { cohort.Commit(); }));
   }
   return costs;
+}
+
+// What a core reaches in the packed product that most of a frame is made of.
+double PeakGflops() {
+  constexpr int kSize = 384;
+  std::vector<float> weight(kSize * kSize, 0.5f), x(kSize * kSize, 0.25f), y(kSize * kSize);
+  nn::Linear linear(kernels::Kernels(), weight, {}, kSize, kSize);
+  const double best = Fastest(kRepetitions, [&] { linear.Forward(x.data(), kSize, y.data()); });
+  return 2e-6 * kSize * kSize * kSize / best;
+}
+
+// Multiplications and additions of one frame, in millions; convolutions as they are written.
+double PassMflop(const state_dit::Config& c) {
+  const state_dit::DitConfig& d = c.dit;
+  const double inner = 64.0 * d.heads, keys = (d.window + 1.0) * state_dit::kTokens;
+  const double token = 4 * inner * d.width + 2.0 * d.mlp * d.width + 2 * keys * inner;
+  return 2e-6 * d.layers * (state_dit::kTokens * token + 6.0 * d.condition * d.width);
+}
+
+double DecodeMflop(const state_dit::Config& c) {
+  const double a = c.decoder[0], b = c.decoder[1], e = c.decoder[2];
+  return 2e-6 * (16 * (9 * a * c.latent_channels + 18 * a * a + 4 * a * b) +
+                 64 * (36 * b * b + 4 * b * e) + 256 * (36 * e * e + 9 * 48 * e));
 }
 
 void Stages(StateDit* model, const World& world, const SafeTensors& weights) {
@@ -124,7 +107,7 @@ void Stages(StateDit* model, const World& world, const SafeTensors& weights) {
 
 void Others(StateDit* model, const World& world) {
   Cohort cohort(model, 1);
-  Session* session = cohort.raw[0];
+  Session* session = cohort.first();
   std::shared_ptr<const std::string> state;
   const double save = Fastest(20, [&] { state = std::make_shared<std::string>(*session->Save()); });
   const double open = Fastest(20, [&] { Check(model->Open({.state = state}).status()); });
@@ -144,7 +127,7 @@ void Others(StateDit* model, const World& world) {
   std::printf("another prompt: %d slices of %.3f ms\n", slices, slice);
 }
 
-int Main(const std::string& folder) {
+int Main(const std::string& folder, const std::vector<int>& run) {
   at::set_num_threads(1);
   std::shared_ptr<const World> world;
   const double load = Milliseconds([&] {
@@ -152,10 +135,16 @@ int Main(const std::string& folder) {
     Check(loaded.status());
     world = *loaded;
   });
+  if (run.size() == 3) {
+    RunLanes(world, {.lanes = run[0], .sessions = run[1], .blocks = run[2]});
+    return 0;
+  }
   auto model = StateDit::Create(world, {.slots = 18, .max_batch = 16});
   Check(model.status());
   std::printf("%s, %s: loaded in %.0f ms\n", folder.c_str(),
               std::string(kernels::IsaName(kernels::PreferredIsa())).c_str(), load);
+  std::printf("a DiT pass is %.0f MFLOP, a picture %.0f; a core reaches %.0f GFLOP/s\n",
+              PassMflop(world->config), DecodeMflop(world->config), PeakGflops());
   auto weights = SafeTensors::Open(folder + "/model.safetensors");
   Check(weights.status());
   Stages(model->get(), *world, *weights);
@@ -167,5 +156,7 @@ int Main(const std::string& folder) {
 }  // namespace firstbyte
 
 int main(int argc, char** argv) {
-  return firstbyte::Main(argc > 1 ? argv[1] : "models/state-dit-rooms");
+  std::vector<int> run;
+  for (int i = 2; i < argc; ++i) run.push_back(std::max(1, std::atoi(argv[i])));
+  return firstbyte::Main(argc > 1 ? argv[1] : "models/state-dit-rooms", run);
 }

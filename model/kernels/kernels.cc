@@ -1,10 +1,12 @@
 #include "model/kernels/kernels.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
 #include <numbers>
 
+#include "model/kernels/maps.h"
 #include "model/kernels/tables.h"
 
 namespace firstbyte::kernels {
@@ -46,6 +48,25 @@ void PackWeights(const float* weights, int n, int k, float* panels) {
     float* to = panels + static_cast<int64_t>(row / kPanel) * k * kPanel + row % kPanel;
     const float* from = weights + static_cast<int64_t>(row) * k;
     for (int i = 0; i < k; ++i) to[static_cast<int64_t>(i) * kPanel] = from[i];
+  }
+}
+
+int64_t WinogradScratchFloats(int height, int width, int channels, int n) {
+  const int64_t tiles = int64_t{1} * (height / 2) * (width / 2);
+  return 16 * std::max<int64_t>(tiles, kWinogradTiles) * (channels + n);
+}
+
+void WinogradWeights(const float* weights, int n, int channels, float* products) {
+  const double g[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
+  const int64_t pairs = int64_t{1} * n * channels;
+  for (int64_t pair = 0; pair < pairs; ++pair, weights += 9) {
+    for (int product = 0; product < 16; ++product) {
+      double sum = 0;
+      for (int tap = 0; tap < 9; ++tap) {
+        sum += g[product / 4][tap / 3] * g[product % 4][tap % 3] * weights[tap];
+      }
+      products[product * pairs + pair] = static_cast<float>(sum);
+    }
   }
 }
 

@@ -61,6 +61,7 @@ struct FilterStep {
 int64_t FilterScratchFloats();
 
 struct ConvStep;  // maps.h
+struct WinogradStep;
 struct MapNormStep;
 struct BlockAttentionStep;  // tokens.h
 struct ModulateStep;
@@ -98,6 +99,7 @@ struct KernelTable {
   void (*filter)(const FilterStep& step);
 
   void (*conv3x3)(const ConvStep& step);
+  void (*winograd)(const WinogradStep& step);
   void (*map_norm)(const MapNormStep& step);
   void (*block_attention)(const BlockAttentionStep& step);
   void (*modulate)(const ModulateStep& step);

@@ -21,6 +21,22 @@ struct ConvStep {
   bool bordered;
 };
 
+// The same convolution by Winograd's method: less than half the arithmetic, for maps of even sides.
+struct WinogradStep {
+  const PackedWeights* products;  // [16] of [n, channels], biases zero: WinogradWeights()
+  const PackedWeights* finish;    // its n and bias
+  const float* x;                 // as in ConvStep, and the following
+  float* y;
+  int maps, height, width, channels;
+  Epilogue epilogue;
+  bool bordered;
+  float* scratch;  // WinogradScratchFloats()
+};
+inline constexpr int kWinogradTiles = 64;  // of 2 x 2 pixels, in work at a time
+int64_t WinogradScratchFloats(int height, int width, int channels, int n);
+// weights [n, channels, 3, 3] -> products [16, n, channels]
+void WinogradWeights(const float* weights, int n, int channels, float* products);
+
 // Normalisation over a whole map (GroupNorm of one group), then gain and bias by channel.
 struct MapNormStep {
   const float* x;     // [maps][height][width][channels]

@@ -10,6 +10,7 @@
 #include "model/kernels/pulses_impl.h"
 #include "model/kernels/tables.h"
 #include "model/kernels/tokens_impl.h"
+#include "model/kernels/winograd_impl.h"
 
 namespace firstbyte::kernels {
 namespace {
@@ -29,6 +30,7 @@ constexpr KernelTable MakeTable(Isa isa) {
           Pulses,
           FilterWithTwiddles,
           Conv3x3,
+          Winograd,
           MapNorm,
           BlockAttention,
           Modulate,

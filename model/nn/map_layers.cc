@@ -1,6 +1,7 @@
 #include "model/nn/map_layers.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "model/kernels/maps.h"
 
@@ -24,6 +25,34 @@ void Conv3x3::Forward(const float* x, int maps, int height, int width, float* y,
 void Conv3x3::ForwardBordered(const float* x, int maps, int height, int width, float* y,
                               Epilogue epilogue) const {
   kernels_->conv3x3({&packed_, x, y, maps, height, width, channels_, epilogue, true});
+}
+
+WinogradConv::WinogradConv(const KernelTable& kernels, absl::Span<const float> weight,
+                           absl::Span<const float> bias, int n, int channels)
+    : kernels_(&kernels),
+      panels_({16, kernels::PackedFloats(n, channels)}),
+      bias_({(n + kernels::kPanel - 1) / kernels::kPanel * kernels::kPanel}),
+      zeros_({bias_.size()}),
+      channels_(channels) {
+  std::vector<float> products(size_t{16} * n * channels);
+  kernels::WinogradWeights(weight.data(), n, channels, products.data());
+  for (int i = 0; i < 16; ++i) {
+    float* panels = panels_.data() + i * kernels::PackedFloats(n, channels);
+    kernels::PackWeights(&products[size_t{1} * i * n * channels], n, channels, panels);
+    products_[i] = {panels, zeros_.data(), n, channels};
+  }
+  std::copy(bias.begin(), bias.end(), bias_.data());
+  finish_ = {nullptr, bias_.data(), n, channels};
+}
+
+int64_t WinogradConv::scratch_floats(int height, int width) const {
+  return kernels::WinogradScratchFloats(height, width, channels_, finish_.n);
+}
+
+void WinogradConv::Forward(const float* x, int maps, int height, int width, float* y,
+                           Epilogue epilogue, bool bordered, float* scratch) const {
+  kernels_->winograd(
+      {products_, &finish_, x, y, maps, height, width, channels_, epilogue, bordered, scratch});
 }
 
 MapNorm::MapNorm(const KernelTable& kernels, absl::Span<const float> gain,

@@ -35,6 +35,28 @@ class Conv3x3 {
   int channels_ = 0;
 };
 
+// The same for maps of even sides, in less than half the time: Winograd's method. Outputs differ
+// from Conv3x3's in the last bits.
+class WinogradConv {
+ public:
+  WinogradConv() = default;
+  // As Conv3x3.
+  WinogradConv(const KernelTable& kernels, absl::Span<const float> weight,
+               absl::Span<const float> bias, int n, int channels);
+
+  int64_t scratch_floats(int height, int width) const;
+  // x in a border of zeros; y in one when `bordered`.
+  void Forward(const float* x, int maps, int height, int width, float* y, Epilogue epilogue,
+               bool bordered, float* scratch) const;
+
+ private:
+  const KernelTable* kernels_ = nullptr;
+  Tensor panels_, bias_, zeros_;
+  kernels::PackedWeights products_[16];
+  kernels::PackedWeights finish_;
+  int channels_ = 0;
+};
+
 // Normalisation of whole maps with gain and bias by channel: GroupNorm of one group.
 class MapNorm {
  public:

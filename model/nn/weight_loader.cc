@@ -73,6 +73,13 @@ Conv3x3 WeightLoader::LoadConv3x3(const std::string& name, int n, int channels, 
   return status_.ok() ? Conv3x3(kernels_, ordered.weight, ordered.bias, n, channels) : Conv3x3();
 }
 
+WinogradConv WeightLoader::LoadWinogradConv(const std::string& name, int n, int channels,
+                                            int shuffle) {
+  Outputs ordered = ReadShuffled(name, {n, channels, 3, 3}, shuffle);
+  return status_.ok() ? WinogradConv(kernels_, ordered.weight, ordered.bias, n, channels)
+                      : WinogradConv();
+}
+
 Linear WeightLoader::LoadConv1x1(const std::string& name, int n, int channels, int shuffle) {
   Outputs ordered = ReadShuffled(name, {n, channels, 1, 1}, shuffle);
   return status_.ok() ? Linear(kernels_, ordered.weight, ordered.bias, n, channels) : Linear();

@@ -35,6 +35,7 @@ class WeightLoader {
   // `<name>.weight` [n, channels, 3, 3] and bias. shuffle r > 1: outputs are put in the order in
   // which a PixelShuffle of r can copy them, [r, r, n / r^2] instead of [n / r^2, r, r].
   Conv3x3 LoadConv3x3(const std::string& name, int n, int channels, int shuffle = 1);
+  WinogradConv LoadWinogradConv(const std::string& name, int n, int channels, int shuffle = 1);
   MapNorm LoadMapNorm(const std::string& name, int channels, float epsilon);
   RmsNorm LoadRmsNorm(const std::string& name, int size, float epsilon);
   Embedding LoadEmbedding(const std::string& name, int rows, int size);

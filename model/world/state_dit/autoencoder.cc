@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "model/kernels/maps.h"
+
 namespace firstbyte::state_dit {
 namespace {
 
@@ -48,18 +50,20 @@ MapBuffers::MapBuffers(int maps, int s, int c)
       channels(c),
       x({maps, s, s, c}),
       normed({maps, Bordered(s), c}),
-      hidden({maps, Bordered(s), c}) {}
+      hidden({maps, Bordered(s), c}),
+      scratch({kernels::WinogradScratchFloats(s, s, c, c)}) {}
 
 ResidualBlock::ResidualBlock(const std::string& name, int channels, nn::WeightLoader* weights)
     : norm_(weights->LoadMapNorm(name + ".norm", channels, kMapEpsilon)),
-      conv1_(weights->LoadConv3x3(name + ".conv1", channels, channels)),
-      conv2_(weights->LoadConv3x3(name + ".conv2", channels, channels)) {}
+      conv1_(weights->LoadWinogradConv(name + ".conv1", channels, channels)),
+      conv2_(weights->LoadWinogradConv(name + ".conv2", channels, channels)) {}
 
 void ResidualBlock::Run(int maps, MapBuffers* b) const {
   norm_.Forward(b->x.data(), maps, b->side, b->side, /*silu=*/false, b->normed.data());
-  conv1_.ForwardBordered(b->normed.data(), maps, b->side, b->side, b->hidden.data(),
-                         nn::Epilogue::kSilu);
-  conv2_.Forward(b->hidden.data(), maps, b->side, b->side, b->x.data(), nn::Epilogue::kAdd);
+  conv1_.Forward(b->normed.data(), maps, b->side, b->side, b->hidden.data(), nn::Epilogue::kSilu,
+                 /*bordered=*/true, b->scratch.data());
+  conv2_.Forward(b->hidden.data(), maps, b->side, b->side, b->x.data(), nn::Epilogue::kAdd,
+                 /*bordered=*/false, b->scratch.data());
 }
 
 Whitening::Whitening(const Config& config, nn::WeightLoader* weights)

@@ -20,9 +20,10 @@ struct MapBuffers {
   int side, channels;
   nn::Tensor x;               // [maps, side, side, channels]
   nn::Tensor normed, hidden;  // in borders of zeros
+  nn::Tensor scratch;         // of the convolutions
 };
 
-// x + conv(silu(conv(norm(x))))
+// x + conv(silu(conv(norm(x)))), for maps of even sides.
 class ResidualBlock {
  public:
   ResidualBlock() = default;
@@ -32,7 +33,7 @@ class ResidualBlock {
 
  private:
   nn::MapNorm norm_;
-  nn::Conv3x3 conv1_, conv2_;
+  nn::WinogradConv conv1_, conv2_;
 };
 
 // How latents were whitened: (x - mean) / std, by channel.

@@ -96,6 +96,47 @@ TEST_P(MapsTest, ConvolutionLeavesTheBorderOfItsOutput) {
             Bordered(conv.Run(table(), x, 2, 4, 4), 2, 4, 4, 40));
 }
 
+// Against the direct kernel, which is checked above.
+TEST_P(MapsTest, WinogradMatchesTheDirectConvolution) {
+  for (auto [n, c, height, width] : {std::array{48, 56, 16, 16}, {33, 5, 2, 4}, {56, 20, 8, 8}}) {
+    Convolution conv(n, c);
+    std::vector<float> products(16 * n * c), zeros(conv.bias.size(), 0.0f);
+    std::vector<float> by_channel(conv.weights.size());  // [n, channels, 9]
+    for (int i = 0; i < n * c * 9; ++i) {
+      by_channel[(i / (9 * c) * c + i % c) * 9 + i / c % 9] = conv.weights[i];
+    }
+    WinogradWeights(by_channel.data(), n, c, products.data());
+    Floats panels(16 * PackedFloats(n, c));
+    PackedWeights packed[16];
+    for (int i = 0; i < 16; ++i) {
+      PackWeights(&products[i * n * c], n, c, &panels[i * PackedFloats(n, c)]);
+      packed[i] = {&panels[i * PackedFloats(n, c)], zeros.data(), n, c};
+    }
+    std::vector<float> scratch(WinogradScratchFloats(height, width, c, n));
+    const int maps = 5, size = height * width;
+    auto x = Random(maps * size * c, 3);
+    auto run = [&](const std::vector<float>& from, int count, Epilogue epilogue, bool bordered) {
+      std::vector<float> y(count * size * n, 0.25f);
+      if (bordered) y = Bordered(y, count, height, width, n);
+      auto in = Bordered(from, count, height, width, c);
+      table().winograd({packed, &conv.packed, in.data(), y.data(), count, height, width, c,
+                        epilogue, bordered, scratch.data()});
+      return y;
+    };
+    const auto direct = conv.Run(table(), x, maps, height, width);
+    const auto all = run(x, maps, Epilogue::kNone, false);
+    for (size_t i = 0; i < all.size(); ++i) ASSERT_NEAR(all[i], direct[i], 1e-4) << i;
+    EXPECT_EQ(run(x, maps, Epilogue::kNone, true), Bordered(all, maps, height, width, n));
+    const auto sum = run(x, maps, Epilogue::kAdd, false);
+    for (size_t i = 0; i < all.size(); ++i) ASSERT_EQ(sum[i], 0.25f + all[i]) << i;
+    for (int map = 0; map < maps; ++map) {  // alone as in the batch
+      auto one = run({x.begin() + map * size * c, x.begin() + (map + 1) * size * c}, 1,
+                     Epilogue::kNone, false);
+      ASSERT_EQ(0, std::memcmp(one.data(), &all[map * size * n], sizeof(float) * size * n));
+    }
+  }
+}
+
 TEST_P(MapsTest, NormalisesAWholeMap) {
   const int maps = 2, height = 3, width = 4, c = 21, size = height * width * c;
   auto x = Random(maps * size, 6, 2.0f), gain = Random(c, 7), bias = Random(c, 8);

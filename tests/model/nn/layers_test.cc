@@ -145,6 +145,11 @@ TEST(MapLayers, NormAndConvolutionMatchAten) {
   at::Tensor expected =
       at::conv2d(normed, View(weight, {n, channels, 3, 3}), View(bias, {n}), 1, 1);
   ExpectClose(y, {maps, height, width, n}, expected.permute({0, 2, 3, 1}));
+  WinogradConv winograd(kernels::Kernels(), weight, bias, n, channels);
+  std::vector<float> scratch(winograd.scratch_floats(height, width)), z(y.size());
+  winograd.Forward(bordered.data(), maps, height, width, z.data(), Epilogue::kNone,
+                   /*bordered=*/false, scratch.data());
+  ExpectClose(z, {maps, height, width, n}, expected.permute({0, 2, 3, 1}));
 }
 
 }  // namespace
