@@ -108,10 +108,30 @@ class StateDitGolden : public testing::TestWithParam<std::tuple<const char*, ker
     EXPECT_LE(LargestDifference({block.frames.begin(), block.frames.end()}, picture), 1);
     for (bool keys : {true, false}) {
       const std::vector<float> expected = golden_[Name(frame, keys ? "keys" : "values")];
-      const std::vector<float> cached = Cached(session.rings(), session.last_place(), keys);
-      ASSERT_EQ(cached.size(), expected.size());
-      for (size_t i = 0; i < cached.size(); ++i) {
-        ASSERT_NEAR(cached[i], expected[i], kTolerance + kBf16 * std::abs(expected[i]));
+      ExpectCached(Cached(session.rings(), session.last_place(), keys), expected);
+    }
+  }
+
+  static void ExpectCached(const std::vector<float>& cached, const std::vector<float>& expected) {
+    ASSERT_EQ(cached.size(), expected.size());
+    for (size_t i = 0; i < cached.size(); ++i) {
+      ASSERT_NEAR(cached[i], expected[i], kTolerance + kBf16 * std::abs(expected[i]));
+    }
+  }
+
+  // The last layer's ring once a prompt of another theme has been taken. The reference keeps a
+  // frame in the place of its number, we begin with the oldest.
+  void ExpectRecached(const WorldSession& session) const {
+    const int window = world_->config.dit.window, layers = world_->config.dit.layers;
+    ASSERT_EQ(session.last_place(), window - 1);
+    for (bool keys : {true, false}) {
+      for (int place = 0; place < window; ++place) {
+        SCOPED_TRACE(place);
+        const std::vector<float> all = Cached(session.rings(), place, keys);
+        const int theirs = (switch_frame_ - window + place) % window;
+        ExpectCached(
+            {all.end() - static_cast<int64_t>(all.size()) / layers, all.end()},
+            golden_.Row(keys ? "walk.recache.keys" : "walk.recache.values", theirs, window));
       }
     }
   }
@@ -217,6 +237,7 @@ TEST_P(StateDitGolden, AWalk) {
     if (frame == switch_frame_) {
       ASSERT_TRUE((*opened)->Push(*model->Prepare(prompt("walk.second_prompt"))).ok());
       Settle(model.get(), opened->get());
+      ExpectRecached(static_cast<const WorldSession&>(**opened));
     }
     if (frame == snapshot_frame_) {
       auto state = (*opened)->Save();
