@@ -5,6 +5,7 @@
 // tools/fixtures/state_dit.py
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <sstream>
 #include <tuple>
 
@@ -17,6 +18,7 @@ namespace firstbyte::state_dit {
 namespace {
 
 constexpr double kTolerance = 1e-4;
+constexpr float kShift = 1e-6f;      // a few of a place's last bits: cells, radians
 constexpr double kBf16 = 1.0 / 128;  // of values that are kept in 8 bits of precision
 
 double LargestDifference(const std::vector<float>& a, const std::vector<float>& b) {
@@ -90,6 +92,24 @@ class StateDitGolden : public testing::TestWithParam<std::tuple<const char*, ker
     return out;
   }
 
+  // How far the estimate of a frame may be off because places are not the same to the last bit: a
+  // ray that grazes a door post magnifies that a thousandfold.
+  double Doubt(int frame) const {
+    const State state = StateOf(frame);
+    double doubt = 0;
+    Renderer::Buffers buffers(world_->config, 1);
+    std::vector<float> at, beside(video_);
+    for (int axis = -1; axis < 3; ++axis) {
+      Pose pose{state[0], state[1], state[2]};
+      if (axis >= 0) (axis == 0 ? pose.x : axis == 1 ? pose.y : pose.heading) += kShift;
+      Renderer::Place place{pose, ThemeOf(frame), nullptr, beside.data()};
+      world_->renderer.See({&place, 1}, /*always=*/true, &buffers);
+      if (axis < 0) at = beside;
+      doubt = std::max(doubt, LargestDifference(at, beside));
+    }
+    return doubt;
+  }
+
   void ExpectFrame(int frame, const WorldSession& session, const Output& block) {
     const Memory& memory = session.memory();
     std::vector<float> video(video_);
@@ -98,9 +118,10 @@ class StateDitGolden : public testing::TestWithParam<std::tuple<const char*, ker
     EXPECT_LE(LargestDifference(Floats(state.data(), kStateSize),
                                 golden_.Row("walk.states", frame - 1, steps_)),
               kTolerance);
-    EXPECT_LE(LargestDifference(video, golden_.Row("walk.video", frame - 1, steps_)), kTolerance);
+    const double tolerance = kTolerance + Doubt(frame);
+    EXPECT_LE(LargestDifference(video, golden_.Row("walk.video", frame - 1, steps_)), tolerance);
     EXPECT_LE(LargestDifference(memory.audio, golden_.Row("walk.audio", frame - 1, steps_)),
-              kTolerance);
+              tolerance);
     if (std::find(kept_.begin(), kept_.end(), frame) == kept_.end()) return;
     EXPECT_LE(LargestDifference(block.samples, golden_[Name(frame, "samples")]), kTolerance);
     // A value next to a half may round either way.
@@ -108,14 +129,15 @@ class StateDitGolden : public testing::TestWithParam<std::tuple<const char*, ker
     EXPECT_LE(LargestDifference({block.frames.begin(), block.frames.end()}, picture), 1);
     for (bool keys : {true, false}) {
       const std::vector<float> expected = golden_[Name(frame, keys ? "keys" : "values")];
-      ExpectCached(Cached(session.rings(), session.last_place(), keys), expected);
+      ExpectCached(Cached(session.rings(), session.last_place(), keys), expected, tolerance);
     }
   }
 
-  static void ExpectCached(const std::vector<float>& cached, const std::vector<float>& expected) {
+  static void ExpectCached(const std::vector<float>& cached, const std::vector<float>& expected,
+                           double tolerance) {
     ASSERT_EQ(cached.size(), expected.size());
     for (size_t i = 0; i < cached.size(); ++i) {
-      ASSERT_NEAR(cached[i], expected[i], kTolerance + kBf16 * std::abs(expected[i]));
+      ASSERT_NEAR(cached[i], expected[i], tolerance + kBf16 * std::abs(expected[i]));
     }
   }
 
@@ -124,14 +146,15 @@ class StateDitGolden : public testing::TestWithParam<std::tuple<const char*, ker
   void ExpectRecached(const WorldSession& session) const {
     const int window = world_->config.dit.window, layers = world_->config.dit.layers;
     ASSERT_EQ(session.last_place(), window - 1);
-    for (bool keys : {true, false}) {
-      for (int place = 0; place < window; ++place) {
-        SCOPED_TRACE(place);
+    for (int place = 0; place < window; ++place) {
+      const int frame = switch_frame_ - window + place;
+      SCOPED_TRACE("recached " + std::to_string(frame));
+      for (bool keys : {true, false}) {
         const std::vector<float> all = Cached(session.rings(), place, keys);
-        const int theirs = (switch_frame_ - window + place) % window;
         ExpectCached(
             {all.end() - static_cast<int64_t>(all.size()) / layers, all.end()},
-            golden_.Row(keys ? "walk.recache.keys" : "walk.recache.values", theirs, window));
+            golden_.Row(keys ? "walk.recache.keys" : "walk.recache.values", frame % window, window),
+            kTolerance + Doubt(frame));
       }
     }
   }
@@ -273,8 +296,16 @@ TEST_P(StateDitGolden, AWalkFromAPicture) {
             kTolerance);
 }
 
+// The embedded world, too, in a checkout that has its weights.
+std::vector<const char*> Worlds() {
+  std::vector<const char*> worlds = {"tiny"};
+  const std::string models = std::string(FIRSTBYTE_SOURCE_DIR) + "/models/";
+  if (std::filesystem::exists(models + "state-dit-rooms")) worlds.push_back("state-dit-rooms");
+  return worlds;
+}
+
 INSTANTIATE_TEST_SUITE_P(Worlds, StateDitGolden,
-                         testing::Combine(testing::Values("tiny"), AllIsas()),
+                         testing::Combine(testing::ValuesIn(Worlds()), AllIsas()),
                          [](const auto& info) {
                            std::string name = std::get<0>(info.param);
                            std::replace(name.begin(), name.end(), '-', '_');
