@@ -119,8 +119,9 @@ struct BlockActions {
 struct ResetWorld {};
 
 // Inputs take effect in the order pushed. After EndOfInput nothing more is pushed. A world takes
-// them at block boundaries only (Work::wants_block), and BlockActions begin its next block; a
-// Prepared pushed to it is a new prompt.
+// them at block boundaries only (Work::wants_block), those of one boundary together: a Prepared is
+// a new prompt, and BlockActions come last and begin the next block, once the prefill that a prompt
+// or reset before them asks for is done.
 using Input = std::variant<std::unique_ptr<Prepared>, Marker, EndOfInput, BlockActions, ResetWorld>;
 
 // What a session could do next. Cheap: read once per lane iteration.

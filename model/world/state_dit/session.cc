@@ -65,6 +65,7 @@ void WorldSession::BeginOrigin() {
 
 void WorldSession::BeginRecache(int theme) {
   theme_ = theme;
+  if (phase_ == Phase::kPrefill) return;  // which has not begun
   const int valid = ring_.valid(window());
   if (valid == window()) {  // the oldest to the front
     std::rotate(memories_.begin(), memories_.begin() + ring_.next(window()), memories_.end());
@@ -86,7 +87,7 @@ absl::Status WorldSession::Push(Input input) {
   if (std::holds_alternative<Marker>(input)) {
     return Invalid("NO_MARKERS", "a world has no markers");
   }
-  if (!work().wants_block) {
+  if (!TakesInputs()) {
     return Error(absl::StatusCode::kFailedPrecondition, "NOT_AT_BOUNDARY",
                  "a world takes its inputs between blocks");
   }
@@ -102,11 +103,24 @@ absl::Status WorldSession::Push(Input input) {
   }
   const auto& actions = std::get<BlockActions>(input);
   if (!std::isfinite(actions.pointer_dx)) return Invalid("NOT_FINITE", "the pointer is nowhere");
-  for (int key = 0; key < kKeys; ++key) facts_.action[key] = actions.keys[key] ? 1.0f : 0.0f;
-  facts_.action[kKeys] = std::clamp(actions.pointer_dx, -1.0f, 1.0f);
+  for (int key = 0; key < kKeys; ++key) action_[key] = actions.keys[key] ? 1.0f : 0.0f;
+  action_[kKeys] = std::clamp(actions.pointer_dx, -1.0f, 1.0f);
+  acting_ = true;
+  if (phase_ == Phase::kIdle) BeginFrame();
+  return absl::OkStatus();
+}
+
+// At a boundary, and then until the inputs of that boundary have begun to be worked off.
+bool WorldSession::TakesInputs() const {
+  const bool untouched = phase_ == Phase::kPrefill && ring_.committed == 0;
+  return !acting_ && (untouched || work().wants_block);
+}
+
+void WorldSession::BeginFrame() {
+  acting_ = false;
+  facts_.action = action_;
   pass_ = 0;
   phase_ = Phase::kDenoise;
-  return absl::OkStatus();
 }
 
 Work WorldSession::work() const {
@@ -211,6 +225,7 @@ void WorldSession::FinishCommit() {
   if (phase_ == Phase::kCommit || frame_ == 0) ++frame_;
   if (phase_ == Phase::kPrefill && --recache_left_ > 0) return;
   phase_ = Phase::kIdle;
+  if (acting_) BeginFrame();
 }
 
 void WorldSession::FinishDecode(const float* pixels) {

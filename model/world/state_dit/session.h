@@ -7,6 +7,7 @@
 // had always looked so. Touched only by its lane; memory is fixed when the session opens.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -69,6 +70,8 @@ class WorldSession : public Session {
  private:
   enum class Phase { kIdle, kPrefill, kDenoise, kDecode, kCommit };
 
+  bool TakesInputs() const;
+  void BeginFrame();
   void BeginOrigin();
   void BeginRecache(int theme);
   void DrawNoise();
@@ -96,6 +99,8 @@ class WorldSession : public Session {
   // Of the frame being made.
   Phase phase_ = Phase::kIdle;
   bool closed_ = false;
+  bool acting_ = false;  // `action_` waits for the end of a prefill
+  std::array<float, kActionSize> action_{};
   int pass_ = 0;
   int recache_left_ = 0;  // memories of the old ring still to be written into the new one
   int64_t current_ = 0;   // its number

@@ -65,7 +65,8 @@ absl::Status WaypointSession::Push(Input input) {
     return Error(absl::StatusCode::kUnimplemented, "NOT_SUPPORTED", "this world takes no prompts",
                  "prompt");
   }
-  if (!AtBoundary()) {
+  const bool after_reset = scene_pending_ && !SceneIsInCache() && !deed_;  // at the same boundary
+  if (!AtBoundary() && !after_reset) {
     return Error(absl::StatusCode::kFailedPrecondition, "BLOCK_UNDER_WAY",
                  "a world takes inputs between blocks");
   }
@@ -73,15 +74,22 @@ absl::Status WaypointSession::Push(Input input) {
     Reset();
     return absl::OkStatus();
   }
-  if (auto* actions = std::get_if<BlockActions>(&input)) return Begin(*actions);
+  if (auto* actions = std::get_if<BlockActions>(&input)) {
+    if (!IsNumber(*actions)) {
+      return Error(absl::StatusCode::kInvalidArgument, "NOT_FINITE",
+                   "pointer and scroll must be numbers", "actions");
+    }
+    if (scene_pending_) {
+      deed_ = *std::move(actions);
+    } else {
+      Begin(*actions);
+    }
+    return absl::OkStatus();
+  }
   return Error(absl::StatusCode::kInvalidArgument, "NOT_FOR_WORLDS", "worlds have no markers");
 }
 
-absl::Status WaypointSession::Begin(const BlockActions& actions) {
-  if (!IsNumber(actions)) {
-    return Error(absl::StatusCode::kInvalidArgument, "NOT_FINITE",
-                 "pointer and scroll must be numbers", "actions");
-  }
+void WaypointSession::Begin(const BlockActions& actions) {
   controls_[0] = std::clamp(actions.pointer_dx, -1.0f, 1.0f);
   controls_[1] = std::clamp(actions.pointer_dy, -1.0f, 1.0f);
   for (int i = 0; i < config_.n_buttons; ++i) controls_[2 + i] = actions.keys[i] ? 1 : 0;
@@ -90,7 +98,6 @@ absl::Status WaypointSession::Begin(const BlockActions& actions) {
   in_block_ = true;
   decoded_ = false;
   pass_ = 0;
-  return absl::OkStatus();
 }
 
 void WaypointSession::Reset() {
@@ -129,6 +136,7 @@ void WaypointSession::Prime(TaehvDecoder::Buffers* buffers, float* pictures) {
   journey_.frame = 1;
   journey_.primed = true;
   scene_pending_ = false;
+  if (deed_) Begin(*std::exchange(deed_, std::nullopt));
 }
 
 PassRow WaypointSession::NextPass(float* velocity) {

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -57,7 +58,7 @@ class WaypointSession : public Session {
 
  private:
   bool AtBoundary() const;
-  absl::Status Begin(const BlockActions& actions);
+  void Begin(const BlockActions& actions);
   void Reset();
   void Feed(const std::vector<float>& latent, TaehvDecoder::Buffers* buffers, float* pictures);
 
@@ -69,7 +70,8 @@ class WaypointSession : public Session {
 
   Journey journey_;
   bool scene_pending_;
-  int primed_feeds_ = -1;  // of the scene; -1 until it is in the cache
+  int primed_feeds_ = -1;             // of the scene; -1 until it is in the cache
+  std::optional<BlockActions> deed_;  // that waits for the scene
   bool closed_ = false;
 
   bool in_block_ = false, decoded_ = false;

@@ -98,7 +98,6 @@ TEST_F(SessionTest, BlocksAndTheMediaClockAreCounted) {
 
 TEST_F(SessionTest, RefusesWhatDoesNotFit) {
   auto session = Open();
-  EXPECT_EQ(session->Push(BlockActions{}).code(), absl::StatusCode::kFailedPrecondition);
   Settle(model_.get(), session.get());
   EXPECT_EQ(session->Push(Marker{"m"}).code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(session->Push(BlockActions{.pointer_dx = NAN}).code(),
@@ -137,6 +136,34 @@ TEST_F(SessionTest, AnotherPromptRecachesInSlices) {
   EXPECT_EQ(slices, window);
   EXPECT_TRUE(session->work().wants_block);
   EXPECT_EQ(Play(session.get()).block, 6);
+}
+
+TEST_F(SessionTest, PromptResetAndActionsMayComeAtOneBoundary) {
+  auto one_by_one = OpenAndPlay(6), at_once = OpenAndPlay(6);
+  auto prompt = [&](int theme) {
+    std::vector<float> mix(6, 0.0f);
+    mix[theme] = 1;
+    return *model_->Prepare({.embedding = mix});
+  };
+  BlockActions forward;
+  forward.keys[0] = true;
+  for (bool reset : {false, true}) {
+    for (auto* session : {one_by_one.get(), at_once.get()}) {
+      if (reset) {
+        ASSERT_TRUE(session->Push(ResetWorld{}).ok());
+        if (session == one_by_one.get()) Settle(model_.get(), session);
+      }
+      ASSERT_TRUE(session->Push(prompt(reset ? 2 : 3)).ok());
+      if (session == one_by_one.get()) Settle(model_.get(), session);
+      ASSERT_TRUE(session->Push(forward).ok());
+      EXPECT_EQ(session->Push(forward).code(), absl::StatusCode::kFailedPrecondition);
+    }
+    const Output wanted = Settle(model_.get(), one_by_one.get());
+    const Output got = Settle(model_.get(), at_once.get());
+    EXPECT_EQ(got.block, reset ? 7 : 6);
+    EXPECT_EQ(got.frames, wanted.frames) << reset;
+    EXPECT_EQ(got.samples, wanted.samples) << reset;
+  }
 }
 
 TEST_F(SessionTest, BadPromptsAreNamed) {

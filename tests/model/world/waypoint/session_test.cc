@@ -99,6 +99,23 @@ TEST_P(SessionTest, APictureIsPrefilledInSlices) {
   EXPECT_TRUE(session->work().wants_block);
 }
 
+TEST_P(SessionTest, ResetAndActionsMayComeAtOneBoundary) {
+  auto model = NewModel();
+  for (bool with_picture : {false, true}) {
+    auto reset = Open(model.get(), 1, with_picture), fresh = Open(model.get(), 1, with_picture);
+    RunAlone(model.get(), fresh.get());
+    RunAlone(model.get(), reset.get());
+    ASSERT_TRUE(reset->Push(BlockActions{.scroll = 1}).ok());
+    RunAlone(model.get(), reset.get());
+    ASSERT_TRUE(reset->Push(ResetWorld{}).ok());
+    for (auto* session : {reset.get(), fresh.get()}) {
+      ASSERT_TRUE(session->Push(BlockActions{}).ok());
+      EXPECT_EQ(DetailOf(session->Push(BlockActions{})).reason, "BLOCK_UNDER_WAY");
+    }
+    EXPECT_EQ(RunAlone(model.get(), reset.get()).frames, RunAlone(model.get(), fresh.get()).frames);
+  }
+}
+
 TEST_P(SessionTest, WhatIsNoNumberIsRefused) {
   auto model = NewModel();
   auto session = Open(model.get(), 1);
