@@ -80,10 +80,14 @@ void WorldStream::Complete(const absl::Status& status, const StageTimes& times) 
     timing.mean_batch_size = times.mean_batch_size();
     running_ = times.running;
     if (leaving_) leaving = *leaving_;
+    if (status.ok() && leaving.park) world = std::exchange(saving_, std::nullopt);
+  }
+  if (world && hold) return Park(std::move(hold), *std::move(world), leaving);
+  hold = WorldHold();  // who has read the end of the stream finds no such session any more
+  {
+    MutexLock lock(&mu_);
     if (!status.ok()) {
       outbox_.Fail(status);
-    } else if (leaving.park && saving_) {
-      world = std::exchange(saving_, std::nullopt);
     } else if (leaving.park) {
       outbox_.Fail(Error(absl::StatusCode::kInternal, "NOT_SAVED",
                          "the session could not be saved, so it is lost"));
@@ -93,7 +97,6 @@ void WorldStream::Complete(const absl::Status& status, const StageTimes& times) 
     }
   }
   transport_->WakeWriter();
-  if (world && hold) Park(std::move(hold), *std::move(world), leaving);
 }
 
 // Not on the lane: the blocks that are held take a millisecond to copy.

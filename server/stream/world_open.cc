@@ -155,9 +155,11 @@ absl::Status WorldStream::Choose(const std::string& model, Opening* opening) {
       std::min(context_.max_world_idle, open.max_idle_duration.value_or(absl::InfiniteDuration()));
   lifetime_ = std::min(context_.max_world_duration,
                        open.max_session_duration.value_or(absl::InfiniteDuration()));
-  context_.observer->OnStarted(kMethod, info.name);
-  MutexLock lock(&mu_);  // for Next(), which names the model
+  // With Next(), which reports the end: a stream is started if and only if its end says so.
+  MutexLock lock(&mu_);
+  if (outbox_.ended()) return absl::CancelledError("ended meanwhile");
   info_ = &info;
+  context_.observer->OnStarted(kMethod, info.name);
   return absl::OkStatus();
 }
 
