@@ -1,20 +1,23 @@
 """The program firstbyted as an operator meets it: ready line, exit codes, signals, explained errors.
 
-Run: python3 tests/rpc/firstbyted_test.py <firstbyted>
+Run: python3 tests/rpc/firstbyted_test.py <firstbyted> <firstbyte>
 """
 
 import json
 import os
+import pathlib
+import re
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import urllib.request
 
-FIRSTBYTED = sys.argv.pop(1)
-SCRIPTED = ["--models", "scripted", "--listen", "127.0.0.1:0", "--log-format", "json"]
+FIRSTBYTED, FIRSTBYTE = sys.argv.pop(1), sys.argv.pop(1)
+SCRIPTED = ["--models", "scripted,scripted-world", "--listen", "127.0.0.1:0", "--log-format", "json"]
 
 
 def run(*flags):
@@ -44,6 +47,13 @@ class Server:
                 return fields
         raise AssertionError(f"ended without saying {event}")
 
+    def metric(self, series):
+        """The value of a series, written as on the page; None when it is not there."""
+        url = f"http://127.0.0.1:{self.ready['metrics_port']}/metrics"
+        with urllib.request.urlopen(url, timeout=10) as page:
+            found = re.search(rf"^{re.escape(series)} (\S+)$", page.read().decode(), re.M)
+        return float(found.group(1)) if found else None
+
     def stop(self, number):
         self.process.send_signal(number)
         return self.process.wait(timeout=60)
@@ -62,6 +72,31 @@ class FirstbytedTest(unittest.TestCase):
         for number in (signal.SIGTERM, signal.SIGINT):
             with Server("--metrics-listen", "off") as server:
                 self.assertEqual(server.stop(number), 0)
+
+    def test_sigterm_leaves_worlds_to_another_server(self):
+        with tempfile.TemporaryDirectory() as folder:
+            secret = pathlib.Path(folder) / "secret"
+            secret.write_text("known to both servers\n")
+            flags = ["--snapshot-dir", folder + "/worlds", "--token-secret-file", str(secret),
+                     "--metrics-listen", "127.0.0.1:0"]
+            with Server(*flags) as first, Server(*flags) as second:
+                player = subprocess.Popen(
+                    [FIRSTBYTE, "play", "--pacing", "realtime", "--script", "-",
+                     "--target", f"127.0.0.1:{first.ready['port']}"],
+                    stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                player.stdin.write(b"wait 100000\n")
+                player.stdin.close()
+                while not first.metric('firstbyte_blocks_total{model="scripted-world"}'):
+                    time.sleep(0.02)
+                self.assertEqual(first.stop(signal.SIGTERM), 0)
+                player.kill()
+                player.wait()
+                listed = subprocess.run(
+                    [FIRSTBYTE, "sessions", "--target", f"127.0.0.1:{second.ready['port']}"],
+                    capture_output=True, text=True, timeout=60, check=True).stdout
+                self.assertEqual(listed.count("scripted-world"), 1, listed)
+                self.assertIn("parked", listed)
+                self.assertEqual(second.stop(signal.SIGTERM), 0)
 
     def test_a_second_signal_ends_a_drain_at_once(self):
         with Server("--metrics-listen", "off", "--lame-duck", "10m") as server:

@@ -1,7 +1,13 @@
 #include "tests/rpc/fixture.h"
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <set>
+#include <sstream>
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
 
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
@@ -60,6 +66,28 @@ google::rpc::BadRequest BadRequestOf(const grpc::Status& status) {
 }
 google::rpc::RetryInfo RetryInfoOf(const grpc::Status& status) {
   return FindDetail<google::rpc::RetryInfo>(status);
+}
+
+std::string MetricsPage(const Host& host) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(host.metrics_port())};
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  const std::string request = "GET /metrics HTTP/1.0\r\n\r\n";
+  EXPECT_EQ(write(fd, request.data(), request.size()), static_cast<ssize_t>(request.size()));
+  std::string reply;
+  char buffer[4096];
+  for (ssize_t n; (n = read(fd, buffer, sizeof(buffer))) > 0;) reply.append(buffer, n);
+  close(fd);
+  return reply;
+}
+
+std::optional<double> Value(const std::string& page, const std::string& series) {
+  std::istringstream lines(page);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.rfind(series + " ", 0) == 0) return std::stod(line.substr(series.size()));
+  }
+  return std::nullopt;
 }
 
 v1::SynthesizeRequest Request(const std::string& text_format) {

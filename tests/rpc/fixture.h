@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,10 @@ struct Heard {
 google::rpc::ErrorInfo ErrorInfoOf(const grpc::Status& status);
 google::rpc::BadRequest BadRequestOf(const grpc::Status& status);
 google::rpc::RetryInfo RetryInfoOf(const grpc::Status& status);
+
+// What /metrics says now, and the value of one of its series, written as it stands there.
+std::string MetricsPage(const Host& host);
+std::optional<double> Value(const std::string& page, const std::string& series);
 
 // Text format, as in R"(config { seed: 1 })".
 v1::SynthesizeRequest Request(const std::string& text_format);

@@ -1,40 +1,9 @@
 // What /metrics says after requests through the real server.
-#include <unistd.h>
-
-#include <optional>
-#include <sstream>
-
-#include <arpa/inet.h>
-#include <sys/socket.h>
-
 #include "gmock/gmock.h"
 #include "tests/rpc/fixture.h"
 
 namespace firstbyte {
 namespace {
-
-std::string HttpGet(int port, const std::string& path) {
-  const int fd = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-  const std::string request = "GET " + path + " HTTP/1.0\r\n\r\n";
-  EXPECT_EQ(write(fd, request.data(), request.size()), static_cast<ssize_t>(request.size()));
-  std::string reply;
-  char buffer[4096];
-  for (ssize_t n; (n = read(fd, buffer, sizeof(buffer))) > 0;) reply.append(buffer, n);
-  close(fd);
-  return reply;
-}
-
-// The value of the series that begins with `series`, as it stands on the page.
-std::optional<double> Value(const std::string& page, const std::string& series) {
-  std::istringstream lines(page);
-  for (std::string line; std::getline(lines, line);) {
-    if (line.rfind(series + " ", 0) == 0) return std::stod(line.substr(series.size()));
-  }
-  return std::nullopt;
-}
 
 class MetricsTest : public RpcTest {};
 
@@ -50,13 +19,13 @@ TEST_F(MetricsTest, RequestsShowUpOnThePage) {
   while (holder->Read(&response) && !response.has_audio()) {
   }
   Synthesize({Request("config {}")});  // refused: the only slot is taken
-  const std::string busy = HttpGet(host_->metrics_port(), "/metrics");
+  const std::string busy = MetricsPage(*host_);
   EXPECT_EQ(Value(busy, R"(firstbyte_slots_used{model="scripted"})"), 1);
   context.TryCancel();
   holder->Finish();
   host_->live_calls().WaitUntilNone();
 
-  const std::string page = HttpGet(host_->metrics_port(), "/metrics");
+  const std::string page = MetricsPage(*host_);
   const std::string request = R"({method="Synthesize",model="scripted"})";
   EXPECT_EQ(
       Value(page, R"(firstbyte_requests_total{code="OK",method="Synthesize",model="scripted"})"),

@@ -161,6 +161,33 @@ TEST_F(WorldSessionsTest, ATokenTakesTheSessionFromAStreamThatStillRuns) {
   EXPECT_EQ(ErrorInfoOf(old.Finish()).reason(), "SESSION_TAKEN_OVER");
 }
 
+TEST_F(WorldSessionsTest, BlocksAndSessionsShowUpInTheMetrics) {
+  Server server = Start({}, {.metrics_listen = "127.0.0.1:0"});
+  Player player(server.stub.get());
+  player.Send(OpenNew(4));
+  player.Play({"W", "A"});
+  const std::string running = MetricsPage(*server.host);
+  EXPECT_EQ(Value(running, R"(firstbyte_world_sessions{state="running"})"), 1);
+  EXPECT_EQ(Value(running, R"(firstbyte_slots_used{model="scripted-world"})"), 1);
+  EXPECT_EQ(Value(running, R"(firstbyte_blocks_total{model="scripted-world"})"), 2);
+  EXPECT_EQ(Value(running, R"(firstbyte_frames_total{model="scripted-world"})"), 4);
+  EXPECT_EQ(Value(running, R"(firstbyte_action_to_frame_seconds_count{model="scripted-world"})"),
+            2);
+  player.Cancel();
+  player.Finish();
+  server.host->live_calls().WaitUntilNone();
+  ASSERT_TRUE(server.host->worlds().WaitUntilParked(absl::Seconds(30)));
+  const std::string parked = MetricsPage(*server.host);
+  EXPECT_EQ(Value(parked, R"(firstbyte_world_sessions{state="running"})"), 0);
+  EXPECT_EQ(Value(parked, R"(firstbyte_world_sessions{state="parked"})"), 1);
+  EXPECT_GT(Value(parked, R"(firstbyte_world_store_bytes{kind="parked"})"), 0);
+  const std::string request = R"({method="StepWorld",model="scripted-world"})";
+  EXPECT_EQ(Value(parked, "firstbyte_streams_in_flight" + request), 0);
+  EXPECT_EQ(Value(parked, "firstbyte_request_ttfb_seconds_count" + request), 1);
+  EXPECT_EQ(Value(parked, R"(firstbyte_slots_used{model="scripted-world"})"), 0);
+  EXPECT_EQ(Value(parked, "firstbyte_outbox_bytes"), 0);
+}
+
 // ---- Two servers. ----
 
 TEST_F(WorldSessionsTest, ALiveWorldMovesBetweenServersWithoutAFrameLostOrRepeated) {

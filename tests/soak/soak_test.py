@@ -2,8 +2,9 @@
 
     python3 tests/soak/soak_test.py BUILD_DIR [ROUND_SECONDS]
 
-One round of mixed load (PCM, Opus, listeners that are cut off half-way) warms the allocator; the later
-rounds may add nothing. Memory is compared between idle moments, never while streams run.
+One round of mixed load (listeners of PCM and Opus, some cut off half-way; players of worlds who step,
+prompt, snapshot, fork, leave, come back) warms the allocator; the later rounds may add nothing. Memory
+is compared between idle moments, never while streams run.
 """
 
 import os
@@ -20,7 +21,11 @@ BUILD = pathlib.Path(sys.argv.pop(1))
 ROUND_SECONDS = float(sys.argv.pop(1)) if len(sys.argv) > 1 else 15
 ROUNDS = 4
 GROWTH_BYTES = 4 << 20  # of resident memory between the second idle moment and the last
-IDLE = {"firstbyte_streams_in_flight": 0, "firstbyte_slots_used": 0, "firstbyte_outbox_bytes": 0}
+PLAYERS = 8
+IDLE = {"firstbyte_streams_in_flight": 0, "firstbyte_slots_used": 0, "firstbyte_outbox_bytes": 0,
+        "firstbyte_world_sessions": 0}
+EMBEDDED = sorted(weights.parent.name for weights in
+                  (pathlib.Path(__file__).parents[2] / "models").glob("*/model.safetensors"))
 
 
 class Server:
@@ -28,6 +33,7 @@ class Server:
         self.log = open(folder / "log", "w+")
         self.process = subprocess.Popen(
             [BUILD / "bin/firstbyted", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0",
+             "--models", ",".join(EMBEDDED + ["scripted-world"]), "--max-snapshot-mib", "4",
              "--log-format", "json"], stderr=self.log)
         ready = self.wait_for(r'"event":"ready".*', 60)
         self.port = int(re.search(r'"port":(\d+)', ready).group(1))
@@ -88,6 +94,13 @@ def cut_off(server, seconds):
         client.stdout.close()
 
 
+def play(server, seconds, seed):
+    """Players who do anything, and check what they get; their sessions are gone afterwards."""
+    return subprocess.run(
+        [BUILD / "bin/world_players", f"127.0.0.1:{server.port}", str(seconds), str(PLAYERS), str(seed)],
+        capture_output=True, text=True)
+
+
 class Soak(unittest.TestCase):
     def test_everything_comes_back(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -95,15 +108,18 @@ class Soak(unittest.TestCase):
             try:
                 server.wait_until_idle()
                 files, marks = server.open_files(), []
-                for _ in range(ROUNDS):
+                for seed in range(ROUNDS):
                     for arguments in (("--concurrency", "16"),
                                       ("--concurrency", "4", "--encoding", "opus")):
                         done = load(server, ROUND_SECONDS / 3, *arguments)
                         self.assertEqual(done.returncode, 0, done.stderr)
                     cut_off(server, ROUND_SECONDS / 3)
+                    played = play(server, ROUND_SECONDS / 3, seed)
+                    self.assertEqual(played.returncode, 0, played.stderr)
                     server.wait_until_idle(files)
                     marks.append(server.resident_bytes())
-                    print("idle: %.1f MiB resident, %d files" % (marks[-1] / 2**20, files))
+                    print("idle: %.1f MiB resident, %d files; %s"
+                          % (marks[-1] / 2**20, files, played.stdout.strip()))
                 self.assertLessEqual(marks[-1] - marks[1], GROWTH_BYTES)
             finally:
                 server.process.terminate()

@@ -25,7 +25,10 @@ class CountingObserver : public StreamObserver {
   }
   void OnUnderrun(const std::string&, absl::Duration) override { ++underruns; }
   void OnOutboxBytes(int64_t delta) override { outbox_bytes += delta; }
-  void OnWorldEnded(const WorldRecord&) override { ++ended; }
+  void OnWorldEnded(const WorldRecord& record) override {
+    ++ended;
+    if (record.admitted) ++admitted_ended;
+  }
   void OnBlock(const std::string&, int, bool late) override {
     ++blocks;
     late_blocks += late;
@@ -37,6 +40,7 @@ class CountingObserver : public StreamObserver {
   }
 
   std::atomic<int> started{0}, ended{0}, chunks{0}, underruns{0};
+  std::atomic<int> admitted_ended{0};  // worlds
   std::atomic<int> blocks{0}, late_blocks{0}, skipped_blocks{0};
   std::atomic<int64_t> outbox_bytes{0};
   Mutex mu;

@@ -363,5 +363,29 @@ TEST_F(WorldParkTest, CancelWhileOpeningLeavesNothing) {
   EXPECT_TRUE(store_->WaitUntilParked(absl::Seconds(10)));
 }
 
+TEST_F(WorldParkTest, CancelWhileResumingKeepsTheSession) {
+  Player first = NewPlayer();
+  first.Say(Open(7)).Say(Act(1, {"W"}));
+  first.ReadBlocks(1);
+  first.stream().Cancel();
+  first.ReadAll();
+  const std::string id = first.got().opened->session_id;
+  AwaitParked(id);
+  for (int i = 0; i < 30; ++i) {
+    Player player = NewPlayer();
+    player.Say(Resume(first.got(), 0));
+    std::thread canceller([&] { player.stream().Cancel(); });
+    player.ReadAll();
+    canceller.join();
+    AwaitParked(id);
+  }
+  EXPECT_TRUE(store_->WaitUntilParked(absl::Seconds(10)));
+  EXPECT_EQ(observer_.started, observer_.admitted_ended);
+  Player last = NewPlayer();
+  last.Say(Resume(first.got(), 0)).Say(Act(2, {"A"}));
+  last.ReadBlocks(1);
+  EXPECT_THAT(last.got().indices(), ElementsAre(1));
+}
+
 }  // namespace
 }  // namespace firstbyte

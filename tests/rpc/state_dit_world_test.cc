@@ -1,0 +1,150 @@
+// The embedded family of worlds behind StepWorld: same seed and deeds, same pictures and sound,
+// alone, beside others, parked and resumed, moved to another server.
+#include <algorithm>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "model/registry/registry.h"
+#include "tests/rpc/world_fixture.h"
+
+namespace firstbyte {
+namespace {
+
+constexpr int kBlocks = 14;
+constexpr int kPromptAt = 5;
+
+std::unique_ptr<Model> OpenTiny() {
+  auto models = OpenModelFolder(std::string(FIRSTBYTE_SOURCE_DIR) + "/tests/golden/state_dit_tiny",
+                                {.lanes = 1, .slots = 4, .max_batch = 4});
+  EXPECT_TRUE(models.ok()) << models.status();
+  return std::move(models->at(0));
+}
+
+v1::StepWorldRequest OpenWithSound(const std::string& text_format) {
+  v1::StepWorldRequest open = Say(text_format);
+  open.mutable_open()->mutable_audio()->set_encoding(v1::AUDIO_ENCODING_FLOAT32);
+  return open;
+}
+
+// Plays blocks first to last; a prompt comes before block kPromptAt.
+void Play(Player* player, int first, int last) {
+  const char* keys[] = {"forward", "turn_left", "", "right"};
+  const size_t had = player->blocks().size();
+  for (int i = first; i <= last; ++i) {
+    if (i == kPromptAt) player->Send("prompt { text: 'a snowy night' }");
+    player->Send(Step(i + 1, keys[i % 4]));
+  }
+  player->ReadBlocks(had + last + 1 - first);
+}
+
+// Of all blocks that came: pictures, then sound.
+struct Media {
+  std::vector<std::vector<std::string>> frames;
+  std::string sound;
+};
+void Add(Player* player, Media* media) {
+  player->HalfClose();
+  player->Finish();
+  for (const v1::Block& block : player->blocks()) {
+    auto& frames = media->frames.emplace_back();
+    for (const v1::Frame& frame : block.frames()) frames.push_back(frame.data());
+  }
+  media->sound += player->audio();
+}
+
+class StateDitWorldTest : public WorldTest {
+ protected:
+  Server StartTiny(HostOptions options = {}) { return StartWith(OpenTiny(), std::move(options)); }
+  HostOptions Shared() const {
+    HostOptions options;
+    options.worlds.snapshot_dir = folder_.string();
+    options.worlds.token_secret = "a secret that two servers share";
+    return options;
+  }
+  Media Whole(uint64_t seed) {
+    Server server = StartTiny();
+    Player player(server.stub.get());
+    player.Send(OpenWithSound(OpenNew(seed)));
+    Play(&player, 0, kBlocks - 1);
+    Media media;
+    Add(&player, &media);
+    EXPECT_EQ(media.frames.size(), static_cast<size_t>(kBlocks));
+    EXPECT_FALSE(media.sound.empty());
+    return media;
+  }
+  static void ExpectSame(const Media& got, const Media& wanted) {
+    ASSERT_EQ(got.frames.size(), wanted.frames.size());
+    for (size_t i = 0; i < got.frames.size(); ++i) {
+      EXPECT_TRUE(got.frames[i] == wanted.frames[i]) << "block " << i;
+    }
+    EXPECT_TRUE(got.sound == wanted.sound);
+  }
+};
+
+TEST_F(StateDitWorldTest, APromptAndTheDeedsShowInThePictures) {
+  const Media media = Whole(7);
+  EXPECT_NE(media.frames[0], media.frames[1]);
+  EXPECT_NE(media.frames, Whole(8).frames);
+}
+
+TEST_F(StateDitWorldTest, NeighboursDoNotChangeAWorld) {
+  const Media alone[] = {Whole(1), Whole(2)};
+  Server server = StartTiny();
+  Media together[4];
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&, i] {
+      Player player(server.stub.get());
+      player.Send(OpenWithSound(OpenNew(1 + i % 2)));
+      Play(&player, 0, kBlocks - 1);
+      Add(&player, &together[i]);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (int i = 0; i < 4; ++i) ExpectSame(together[i], alone[i % 2]);
+}
+
+TEST_F(StateDitWorldTest, AWorldMovesBetweenServersWithTheSameBytes) {
+  const Media whole = Whole(11);
+  Server here = StartTiny(Shared()), there = StartTiny(Shared());
+  Media media;
+  v1::WorldOpened opened;
+  for (int first = 0; first < kBlocks; first += 3) {  // to and fro, also around the prompt
+    Server& server = first % 2 == 0 ? here : there;
+    Player player(server.stub.get());
+    const bool fresh = first == 0;
+    player.Send(OpenWithSound(fresh ? OpenNew(11) : Resume(opened, first - 1)));
+    const int last = std::min(first + 3, kBlocks) - 1;
+    Play(&player, first, last);
+    ASSERT_EQ(player.blocks().size(), static_cast<size_t>(last + 1 - first));
+    opened = player.opened();
+    // The sound of a block comes right behind it.
+    ASSERT_TRUE(player.Read());
+    player.Cancel();
+    Add(&player, &media);
+    ASSERT_TRUE(server.host->worlds().WaitUntilParked(absl::Seconds(60)));
+  }
+  ExpectSame(media, whole);
+}
+
+TEST_F(StateDitWorldTest, ASnapshotGoesOnWithTheSameBytes) {
+  const Media whole = Whole(3);
+  Server server = StartTiny();
+  Player player(server.stub.get());
+  player.Send(OpenNew(3));
+  Play(&player, 0, 8);
+  player.Send("control { kind: CONTROL_KIND_SNAPSHOT }");
+  ASSERT_GE(player.ReadUntil("snapshot"), 0);
+  Player fork(server.stub.get());
+  fork.Send(OpenSnapshot(player.last().snapshot().snapshot_id()));
+  Play(&fork, 9, kBlocks - 1);
+  Media media;
+  Add(&fork, &media);
+  ASSERT_EQ(media.frames.size(), static_cast<size_t>(kBlocks - 9));
+  for (size_t i = 0; i < media.frames.size(); ++i) {
+    EXPECT_TRUE(media.frames[i] == whole.frames[9 + i]) << "block " << 9 + i;
+  }
+}
+
+}  // namespace
+}  // namespace firstbyte
