@@ -22,7 +22,7 @@ std::unique_ptr<Model> OpenTiny() {
 
 v1::StepWorldRequest OpenWithSound(const std::string& text_format) {
   v1::StepWorldRequest open = Say(text_format);
-  open.mutable_open()->mutable_audio()->set_encoding(v1::AUDIO_ENCODING_FLOAT32);
+  open.mutable_open()->mutable_audio()->set_encoding(v1::AUDIO_ENCODING_PCM16);
   return open;
 }
 
@@ -35,6 +35,9 @@ void Play(Player* player, int first, int last) {
     player->Send(Step(i + 1, keys[i % 4]));
   }
   player->ReadBlocks(had + last + 1 - first);
+  if (player->blocks().size() < had + last + 1 - first) {
+    ADD_FAILURE() << player->Finish().error_message();
+  }
 }
 
 // Of all blocks that came: pictures, then sound.
