@@ -105,6 +105,40 @@ void Stages(StateDit* model, const World& world, const SafeTensors& weights) {
   }
 }
 
+// What a generate step does before its DiT pass, and a decode step after the pictures.
+void Parts(const World& world) {
+  const state_dit::Config& c = world.config;
+  const state_dit::State start{5, 5, 1, 0, 0, 0};
+  const state_dit::Action forward{1};
+  std::printf("%5s | %8s | %16s | %s\n", "batch", "dynamics", "rays, renderer", "bytes and sound");
+  for (int batch : {1, 6, 16}) {
+    state_dit::Dynamics::Buffers moving(c, batch);
+    state_dit::Renderer::Buffers seeing(c, batch);
+    std::vector<state_dit::State> after(batch);
+    std::vector<float> estimates(16 * c.latent_channels * batch), samples(c.samples_per_frame);
+    std::vector<float> columns(state_dit::kLatentSide * c.column_features());
+    std::vector<float> pixels(64 * 64 * 3, 0.5f);
+    std::vector<uint8_t> bytes(pixels.size());
+    std::vector<state_dit::MoveRow> rows;
+    std::vector<state_dit::Renderer::Place> places;
+    for (int i = 0; i < batch; ++i) {
+      rows.push_back({&start, &forward, &after[i]});
+      places.push_back({{5, 5, 0.1f * static_cast<float>(i)},
+                        0,
+                        columns.data(),
+                        &estimates[16 * c.latent_channels * i]});
+    }
+    const double move = Fastest(kRepetitions, [&] { world.dynamics.Advance(rows, &moving); });
+    const double see =
+        Fastest(kRepetitions, [&] { world.renderer.See(places, /*always=*/false, &seeing); });
+    const double sound = Fastest(kRepetitions, [&] {
+      state_dit::ToBytes(pixels.data(), static_cast<int64_t>(pixels.size()), bytes.data());
+      world.audio.Decode(estimates.data(), samples.data());
+    });
+    std::printf("%5d | %8.3f | %16.3f | %.3f a session\n", batch, move, see, sound);
+  }
+}
+
 void Others(StateDit* model, const World& world) {
   Cohort cohort(model, 1);
   Session* session = cohort.first();
@@ -148,6 +182,7 @@ int Main(const std::string& folder, const std::vector<int>& run) {
   auto weights = SafeTensors::Open(folder + "/model.safetensors");
   Check(weights.status());
   Stages(model->get(), *world, *weights);
+  Parts(*world);
   Others(model->get(), *world);
   return 0;
 }

@@ -1,5 +1,6 @@
 #include "bench/world_lanes.h"
 
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,6 +24,12 @@ double Since(Clock::time_point begin) {
   return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
 }
 
+double ThreadMilliseconds() {
+  timespec t{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return 1e3 * static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_nsec);
+}
+
 double ResidentMib() {
   int64_t size = 0, resident = 0;
   std::ifstream("/proc/self/statm") >> size >> resident;
@@ -32,6 +39,7 @@ double ResidentMib() {
 // Of one part of the run, milliseconds.
 struct Times {
   std::vector<double> frame, block;  // from action to frame, and until the cache has it
+  std::vector<double> processor;     // of the block's wall time, what the lane's thread worked
 };
 
 double Quantile(std::vector<double>* values, double q) {
@@ -43,28 +51,37 @@ Times RunPart(Cohort* cohort, int blocks) {
   Times times;
   times.frame.reserve(blocks);
   times.block.reserve(blocks);
+  times.processor.reserve(blocks);
   for (int i = 0; i < blocks; ++i) {
     const auto begin = Clock::now();
+    const double worked = ThreadMilliseconds();
     cohort->Act();
     cohort->Make();
     times.frame.push_back(Since(begin));
     cohort->Commit();
     times.block.push_back(Since(begin));
+    times.processor.push_back(ThreadMilliseconds() - worked);
   }
   return times;
 }
 
-void Print(const LanesRun& run, int part, std::vector<Times>* lanes, double milliseconds) {
+void Append(const std::vector<double>& from, std::vector<double>* to) {
+  to->insert(to->end(), from.begin(), from.end());
+}
+
+void Print(const LanesRun& run, int part, const std::vector<Times>& lanes, double milliseconds) {
   Times all;
-  for (Times& lane : *lanes) {
-    all.frame.insert(all.frame.end(), lane.frame.begin(), lane.frame.end());
-    all.block.insert(all.block.end(), lane.block.begin(), lane.block.end());
+  for (const Times& lane : lanes) {
+    Append(lane.frame, &all.frame);
+    Append(lane.block, &all.block);
+    Append(lane.processor, &all.processor);
   }
   const double frames = 1.0 * run.sessions * static_cast<double>(all.block.size());
-  std::printf("%d/%d: %.0f frames/s; frame p50 %.2f p99 %.2f ms; block p50 %.2f p99 %.2f ",
-              part + 1, kParts, 1e3 * frames / milliseconds, Quantile(&all.frame, 0.5),
-              Quantile(&all.frame, 0.99), Quantile(&all.block, 0.5), Quantile(&all.block, 0.99));
-  std::printf("max %.2f ms; resident %.1f MiB\n", all.block.back(), ResidentMib());
+  std::printf("%d/%d: %.0f frames/s; frame p50 %.2f p99 %.2f ms; ", part + 1, kParts,
+              1e3 * frames / milliseconds, Quantile(&all.frame, 0.5), Quantile(&all.frame, 0.99));
+  std::printf("block p50 %.2f p99 %.2f max %.2f, of it worked p50 %.2f p99 %.2f; %.1f MiB\n",
+              Quantile(&all.block, 0.5), Quantile(&all.block, 0.99), Quantile(&all.block, 1),
+              Quantile(&all.processor, 0.5), Quantile(&all.processor, 0.99), ResidentMib());
 }
 
 }  // namespace
@@ -75,7 +92,7 @@ void RunLanes(const std::shared_ptr<const state_dit::World>& world, const LanesR
   int part = 0;
   auto begin = Clock::now();
   std::barrier together(run.lanes, [&]() noexcept {
-    if (part > 0) Print(run, part - 1, &times, Since(begin));
+    if (part > 0) Print(run, part - 1, times, Since(begin));
     ++part;
     begin = Clock::now();
   });
