@@ -39,7 +39,10 @@ absl::Status WorldMedia::SetAudio() {
                  "open.audio.sample_rate_hertz");
   }
   auto encoder = NewAudioEncoder(format);
-  if (!encoder.ok()) return encoder.status();
+  if (!encoder.ok()) {
+    const absl::Status& status = encoder.status();
+    return Error(status.code(), DetailOf(status).reason, status.message(), "open.audio.encoding");
+  }
   encoder_ = *std::move(encoder);
   cheap_ = cheap_ && format.encoding != AudioEncoding::kOpus;
   max_block_bytes_ +=

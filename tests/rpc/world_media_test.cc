@@ -223,6 +223,20 @@ TEST_F(WorldMediaTest, TheNoticeOfAPromptComesBeforeItsBlock) {
   EXPECT_EQ(player.last().block().index(), 1);
 }
 
+TEST_F(WorldMediaTest, AFloodOfPromptsIsAsGoodAsItsLast) {
+  Server server = Start();
+  Player player(server.stub.get());
+  player.Send("open { pacing: PACING_REALTIME target_fps: 200 }");
+  for (int i = 0; i < 1000; ++i) {
+    player.Send(Say(absl::StrCat("prompt { text: 'p", i, "' }")));
+    player.Send(Step(i + 1, "W"));
+  }
+  player.HalfClose();
+  EXPECT_TRUE(player.Finish().ok()) << player.Finish().error_message();
+  EXPECT_LE(NoticesOf(player, v1::NOTICE_KIND_PROMPT_APPLIED).size(), player.blocks().size());
+  ExpectUnharmed(server);
+}
+
 TEST_F(WorldMediaTest, PauseIsNoticedAndResumePlaysWhatWaited) {
   Server server = Start();
   Player player(server.stub.get());

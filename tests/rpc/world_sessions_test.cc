@@ -229,6 +229,34 @@ TEST_F(WorldSessionsTest, ALiveWorldMovesBetweenServersWithoutAFrameLostOrRepeat
   ExpectBlocks(last, 4, {whole[4], whole[5], whole[6]});
 }
 
+TEST_F(WorldSessionsTest, AWorldThatMovesWhileItIsPlayedLosesNothing) {
+  constexpr int kSteps = 60;
+  const std::vector<std::string> names = {"W", "A", "", "D", "SPACE", "S"};
+  std::vector<std::string> keys;
+  for (int i = 0; i < kSteps; ++i) keys.push_back(names[i % names.size()]);
+  Server here = StartShared(), there = StartShared();
+  Player first(here.stub.get());
+  first.Send(OpenNew(12));
+  for (int i = 0; i < kSteps && first.Send(Step(i + 1, keys[i])); ++i) {
+    if (i == kSteps / 2) first.ReadBlocks(1);
+  }
+  std::thread drain([&] { here.host->Drain(absl::ZeroDuration(), absl::Seconds(30)); });
+  ASSERT_TRUE(first.Finish().ok()) << first.Finish().error_message();
+  drain.join();
+
+  Player second(there.stub.get());
+  second.Send(Resume(first.opened(), first.blocks().back().index()));
+  ASSERT_GE(second.ReadUntil("opened"), 0) << second.Finish().error_message();
+  for (int64_t i = second.opened().last_action_sequence(); i < kSteps; ++i) {
+    second.Send(Step(i + 1, keys[i]));
+  }
+  second.ReadBlocks(kSteps - first.blocks().size());
+  const auto whole = Frames(12, keys);
+  const auto moved = whole.begin() + static_cast<std::ptrdiff_t>(first.blocks().size());
+  ExpectBlocks(first, 0, {whole.begin(), moved});
+  ExpectBlocks(second, first.blocks().back().index() + 1, {moved, whole.end()});
+}
+
 TEST_F(WorldSessionsTest, OfTwoServersOneGetsTheSession) {
   Server here = StartShared(), there = StartShared();
   v1::WorldOpened opened;
