@@ -1,7 +1,9 @@
 #include "model/world/waypoint/config.h"
 
+#include <algorithm>
 #include <cmath>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
 #include "model/model.h"
@@ -156,6 +158,12 @@ int64_t CacheBytes(const Config& c) {
   return frames * c.tokens() * c.kv_size() * 2 * int64_t{sizeof(float)};
 }
 
+// Clients name the world, in text.
+bool IsName(absl::string_view name) {
+  return !name.empty() && name.size() <= 128 &&
+         std::all_of(name.begin(), name.end(), absl::ascii_isgraph);
+}
+
 // What no single key shows.
 void CheckTogether(const Config& c, Reader* r) {
   if (r->Int("tokens_per_frame", 1, 65536, c.tokens()) != c.tokens()) {
@@ -195,6 +203,7 @@ absl::StatusOr<Config> Read(const YAML::Node& map, absl::string_view folder_name
   Reader reader(map);
   Config config;
   config.name = reader.String("name", folder_name);
+  if (!IsName(config.name)) reader.Fail("name", "must be 1 to 128 visible ASCII characters");
   RefuseOtherArchitectures(&reader);
   ReadSizes(&reader, &config);
   ReadWindows(&reader, &config);

@@ -45,6 +45,15 @@ TEST(WaypointConfig, ReadsAWorld) {
   EXPECT_EQ(ParseConfig(Tiny() + "name: lagoon\n", "folder")->name, "lagoon");
 }
 
+TEST(WaypointConfig, TheNameIsWhatClientsCanSay) {
+  for (const std::string& name : {std::string("''"), std::string("'a b'"), std::string("\"a\\nb\""),
+                                  std::string("caf\xc3\xa9"), std::string(129, 'x')}) {
+    EXPECT_THAT(MessageOf(Tiny() + "name: " + name + "\n"), HasSubstr("name")) << name;
+  }
+  EXPECT_FALSE(ParseConfig(Tiny(), "").ok());
+  EXPECT_FALSE(ParseConfig(Tiny(), "my worlds").ok());
+}
+
 // The last layer of every four, in the published models.
 TEST(WaypointConfig, CountsOffsetsFromTheEnd) {
   auto config = ParseConfig(With("global_attn_offset: -3", "global_attn_offset: -1"), "folder");
