@@ -115,11 +115,11 @@ std::map<std::string, Binding> BindKeys(const v1::ActionVocabulary& vocabulary) 
       {"s", {"back", "backward", "s", "down"}},
       {"a", {"strafe_left", "left", "a", "turn_left"}},
       {"d", {"strafe_right", "right", "d", "turn_right"}},
-      {"up", {"forward", "up", "w"}},
-      {"down", {"back", "backward", "down", "s"}},
+      {"up", {"forward", "up", "w", "W"}},
+      {"down", {"back", "backward", "down", "s", "S"}},
       {"left", {"turn_left", "look_left"}},
       {"right", {"turn_right", "look_right"}},
-      {" ", {"jump", "space", "use", "action"}},
+      {" ", {"jump", "space", "SPACE", "use", "action"}},
   };
   std::map<std::string, Binding> bindings;
   for (const auto& [key, names] : wishes) {

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -68,6 +69,18 @@ TEST(BindKeys, AWorldThatTurnsByPointerTurnsByArrowsToo) {
   EXPECT_LT(bindings["left"].pointer_dx, 0);
   EXPECT_GT(bindings["right"].pointer_dx, 0);
   EXPECT_THAT(bindings["w"].keys, ElementsAre("W"));
+}
+
+// Waypoint's keys are those of a keyboard, in capitals.
+TEST(BindKeys, AWorldOfKeyboardKeysIsWalkedAsUsual) {
+  auto bindings =
+      BindKeys(Vocabulary({"SPACE", "LEFT", "UP", "A", "D", "S", "W"}, /*pointer=*/true));
+  for (const char* key : {"w", "a", "s", "d"}) {
+    EXPECT_THAT(bindings[key].keys, ElementsAre(absl::AsciiStrToUpper(key)));
+  }
+  EXPECT_THAT(bindings["up"].keys, ElementsAre("W"));
+  EXPECT_THAT(bindings["down"].keys, ElementsAre("S"));
+  EXPECT_THAT(bindings[" "].keys, ElementsAre("SPACE"));
 }
 
 TEST(HeldKeys, AKeyIsHeldUntilAWhileAfterItsLastRepeat) {
