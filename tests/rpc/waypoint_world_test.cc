@@ -129,6 +129,12 @@ class WaypointWorldTest : public WorldTest {
     player->ReadBlocks(had + count);
   }
 
+  static std::string FramesIn(const v1::Block& block) {
+    std::string frames;
+    for (const v1::Frame& frame : block.frames()) frames += frame.data();
+    return frames;
+  }
+
   // That the player got blocks first, first + 1, ... as `expected` has them.
   static void ExpectFrames(const Player& player, int first,
                            const std::vector<std::string>& expected) {
@@ -137,9 +143,7 @@ class WaypointWorldTest : public WorldTest {
       const v1::Block& block = player.blocks()[i];
       EXPECT_EQ(block.index(), static_cast<int64_t>(first + i));
       EXPECT_EQ(block.frames_size(), kFramesPerBlock);
-      std::string frames;
-      for (const v1::Frame& frame : block.frames()) frames += frame.data();
-      EXPECT_TRUE(frames == expected[first + i]) << "block " << first + i;
+      EXPECT_TRUE(FramesIn(block) == expected[first + i]) << "block " << first + i;
     }
   }
 
@@ -197,6 +201,30 @@ TEST_F(WaypointWorldTest, BeginsWithThePlayersPicture) {
   Play(&player, 0, 4);
   ASSERT_EQ(player.blocks().size(), 4u) << player.Finish().error_message();
   ExpectFrames(player, 0, Expected(8, 4, /*with_picture=*/true));
+}
+
+// With actions behind it, which wait for the picture to be prefilled again.
+TEST_F(WaypointWorldTest, AResetGoesBackToThePicture) {
+  Server server = StartWaypoint();
+  Player player(server.stub.get());
+  v1::StepWorldRequest open = Say(OpenNew(8));
+  open.mutable_open()->mutable_create()->set_initial_image(RawPicture());
+  open.mutable_open()->mutable_create()->set_initial_image_format(v1::VIDEO_FORMAT_RAW_RGB);
+  player.Send(open);
+  Play(&player, 5, 3);
+  player.Send("control { kind: CONTROL_KIND_RESET }");
+  for (int i = 0; i < 4; ++i) {
+    v1::StepWorldRequest deed = Deed(i);
+    deed.mutable_actions()->set_sequence(20 + i);
+    player.Send(deed);
+  }
+  player.ReadBlocks(7);
+  ASSERT_EQ(player.blocks().size(), 7u) << player.Finish().error_message();
+  const std::vector<std::string> expected = Expected(8, 4, /*with_picture=*/true);
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(player.blocks()[3 + i].index(), 3 + i);
+    EXPECT_TRUE(FramesIn(player.blocks()[3 + i]) == expected[i]) << i;
+  }
 }
 
 TEST_F(WaypointWorldTest, NeighboursDoNotChangeAWorld) {
@@ -335,6 +363,9 @@ TEST_F(WaypointWorldTest, WhatItDoesNotUnderstandIsRefused) {
     player.HalfClose();
     EXPECT_EQ(player.Finish().error_code(), each.code) << each.said;
     EXPECT_EQ(ErrorInfoOf(player.Finish()).reason(), each.reason) << each.said;
+    // It is parked behind the error, and its slot comes back then.
+    server.host->live_calls().WaitUntilNone();
+    ASSERT_TRUE(server.host->worlds().WaitUntilParked(absl::Seconds(60)));
   }
   Player prompted(server.stub.get());
   prompted.Send("open { create { seed: 1 prompt: 'a lagoon' } }");
