@@ -11,6 +11,10 @@ constexpr int kCreditAtOnce = 64;
 
 absl::Time Now() { return Clock::Steady().Now(); }
 
+double Milliseconds(const google::protobuf::Duration& duration) {
+  return 1e3 * static_cast<double>(duration.seconds()) + 1e-6 * duration.nanos();
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<WorldPlayer>> WorldPlayer::Open(WorldClient* client,
@@ -74,6 +78,8 @@ void WorldPlayer::Note(const v1::StepWorldResponse& response) {
     notes_.interval_ms.push_back(absl::ToDoubleMilliseconds(now - notes_.last));
   }
   notes_.last = now;
+  notes_.block_ms.push_back(Milliseconds(block.timing().total_duration()) -
+                            Milliseconds(block.timing().queue_duration()));
   if (now > due_) {
     ++notes_.late;
     due_ = now;

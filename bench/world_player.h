@@ -20,6 +20,7 @@ namespace firstbyte {
 struct PlayerNotes {
   std::vector<double> action_to_frame_ms;  // to the first block that shows it
   std::vector<double> interval_ms;         // between the arrivals of two blocks
+  std::vector<double> block_ms;            // the server's own: from its start until it was coded
   int64_t blocks = 0, frames = 0;
   // Blocks that came too late for a player who shows each one period after it could have been there
   // at the earliest; a late one moves that player's clock, so that it is counted once.

@@ -33,7 +33,7 @@ std::unique_ptr<AudioSink> NewStdoutSink();
 std::string FindPlayer();
 
 // Plays through `player` (a path that FindPlayer returned). Close waits until it has played out;
-// destruction without Close stops it.
-std::unique_ptr<AudioSink> NewPlayerSink(std::string player);
+// destruction without Close stops it. `quiet`: what it has to say is not shown.
+std::unique_ptr<AudioSink> NewPlayerSink(std::string player, bool quiet = false);
 
 }  // namespace firstbyte

@@ -51,7 +51,7 @@ posix_spawnattr_t OwnSignals() {
 
 class PlayerSink : public AudioSink {
  public:
-  explicit PlayerSink(std::string player) : player_(std::move(player)) {}
+  PlayerSink(std::string player, bool quiet) : player_(std::move(player)), quiet_(quiet) {}
 
   ~PlayerSink() override {
     if (pid_ > 0) kill(pid_, SIGTERM);
@@ -94,6 +94,11 @@ class PlayerSink : public AudioSink {
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, ends[0], STDIN_FILENO);
+    if (quiet_) {
+      for (int output : {STDOUT_FILENO, STDERR_FILENO}) {
+        posix_spawn_file_actions_addopen(&actions, output, "/dev/null", O_WRONLY, 0);
+      }
+    }
     std::vector<char*> argv;
     for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
     argv.push_back(nullptr);
@@ -111,6 +116,7 @@ class PlayerSink : public AudioSink {
   }
 
   const std::string player_;
+  const bool quiet_;
   std::unique_ptr<ChunkDecoder> decoder_;
   pid_t pid_ = 0;
   int pipe_ = -1;
@@ -129,8 +135,8 @@ std::string FindPlayer() {
   return "";
 }
 
-std::unique_ptr<AudioSink> NewPlayerSink(std::string player) {
-  return std::make_unique<PlayerSink>(std::move(player));
+std::unique_ptr<AudioSink> NewPlayerSink(std::string player, bool quiet) {
+  return std::make_unique<PlayerSink>(std::move(player), quiet);
 }
 
 }  // namespace firstbyte

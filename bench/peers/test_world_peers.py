@@ -86,6 +86,16 @@ class WorldPeers(unittest.TestCase):
         self.assertTrue(engine.add(first))
         self.assertFalse(engine.add(Player(1, "", False, lambda made: None)))
 
+    def test_a_realtime_player_leaves_with_actions_under_way(self):
+        engine = Single(self.folder, 1)
+        out = queue.Queue()
+        player = Player(1, "", True, out.put)
+        player.credit = 0
+        player.actions.append((1, DEEDS[0][0]))
+        engine.add(player)
+        engine.tell(player, lambda p: setattr(p, "closing", True))
+        self.assertIsNone(out.get(timeout=60))
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -88,7 +88,7 @@ class Engine:
         return player.newest
 
     def reap(self):
-        for player in [p for p in self.players if p.closing and not p.actions]:
+        for player in [p for p in self.players if p.closing and (p.realtime or not p.actions)]:
             self.players.remove(player)
             self.leave(player)
             self.free.append(player.slot)

@@ -17,10 +17,10 @@
 namespace firstbyte {
 namespace {
 
-constexpr int kStatusRows = 1;
+constexpr int kFewRows = 12;                                  // then the keys are not shown
 constexpr absl::Duration kRefresh = absl::Milliseconds(500);  // of the status line
 constexpr size_t kMaxPromptBytes = 4096;                      // as the server takes
-constexpr char kHelp[] = "  p prompt  c save  r reset  q quit  Q leave";
+constexpr char kHelp[] = "p prompt, c save, r reset, q quit, Q leave it waiting";
 
 absl::Time Now() { return Clock::Steady().Now(); }
 
@@ -61,6 +61,8 @@ ByHand::ByHand(Options options, WorldStream* stream, Show* show, PlayFigures* fi
       show_(show),
       figures_(figures),
       model_(show->opened().model()),
+      help_(absl::StrCat(kHelp, " | ",
+                         DescribeBindings(BindKeys(show->opened().action_vocabulary())))),
       held_(BindKeys(show->opened().action_vocabulary())),
       screen_(options_.colours),
       sequence_(show->opened().last_action_sequence()),
@@ -205,7 +207,7 @@ void ByHand::SendActions(bool new_block) {
 }
 
 std::string ByHand::StatusLine() const {
-  if (editing_) return absl::StrCat("prompt: ", edited_, "_");
+  if (editing_) return absl::StrCat(" prompt: ", edited_, "_");
   const PlayFigures::Now now = figures_->now(Now());
   std::string line =
       absl::StrFormat(" %s  block %d  %.0f frames/s", model_, now.block, now.frames_per_second);
@@ -223,20 +225,22 @@ void ByHand::Draw(Terminal* terminal) {
   const bool resized = size.columns != drawn_.columns || size.rows != drawn_.rows;
   drawn_ = size;
   RgbImage image;
-  std::string line = StatusLine();
+  std::string keys = " ";
   {
     MutexLock lock(&mu_);
     if (std::exchange(fresh_, false) || resized) image = newest_;
-    if (!editing_ && !message_.empty()) absl::StrAppend(&line, "  ", message_);
+    if (!message_.empty()) absl::StrAppend(&keys, message_, " | ");
   }
-  if (!editing_) line += kHelp;
+  keys += editing_ ? "enter sends it, escape does not" : help_;
+  std::vector<std::string> lines = {StatusLine()};
+  if (size.rows >= kFewRows) lines.push_back(std::move(keys));
+  int row = size.rows - static_cast<int>(lines.size());
   std::string out = "\033[?2026h";  // shown at once, where a terminal can
-  if (size.rows > kStatusRows) {
-    out += screen_.Draw(image, size.columns, size.rows - kStatusRows);
+  out += screen_.Draw(image, size.columns, row);
+  for (const std::string& line : lines) {
+    absl::StrAppend(&out, "\033[", ++row, ";1H\033[0;7m", Cut(line, size.columns), "\033[K\033[0m");
   }
-  absl::StrAppend(&out, "\033[", size.rows, ";1H\033[0;7m", Cut(line, size.columns),
-                  "\033[K\033[0m\033[?2026l");
-  terminal->Write(out);
+  terminal->Write(out + "\033[?2026l");
 }
 
 }  // namespace firstbyte

@@ -60,6 +60,7 @@ class ByHand {
   Show* const show_;  // the reader's, once it runs
   PlayFigures* const figures_;
   const std::string model_;
+  const std::string help_;  // which keys do what
 
   // The player's thread.
   KeyReader keys_;

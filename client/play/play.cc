@@ -92,7 +92,7 @@ class PlayRun {
   static std::unique_ptr<AudioSink> Player(const PlayOptions& options) {
     if (!options.script.empty() || options.mute) return nullptr;
     std::string player = FindPlayer();
-    return player.empty() ? nullptr : NewPlayerSink(player);
+    return player.empty() ? nullptr : NewPlayerSink(player, /*quiet=*/true);
   }
 
   void Interrupt() {
