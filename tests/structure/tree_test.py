@@ -54,7 +54,7 @@ class Tree(unittest.TestCase):
 
     def test_no_machine_paths(self):
         for file in tracked():
-            if file.suffix in (".safetensors", ".wav", ".png", ".bin", ".binpb"):
+            if file.suffix in (".safetensors", ".wav", ".png", ".mp4", ".bin", ".binpb"):
                 continue
             if file.name == "tree_test.py":
                 continue
