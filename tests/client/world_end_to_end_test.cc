@@ -19,6 +19,7 @@ namespace {
 using ::testing::HasSubstr;
 
 constexpr char kSeed[] = "7";
+const int kFrames = ScriptedWorldOptions().frames_per_block;
 
 class WorldEndToEnd : public WorldTest {
  protected:
@@ -52,7 +53,9 @@ TEST_F(WorldEndToEnd, AScriptShowsExactlyWhatTheWorldMade) {
   CommandResult result = Walk({"play", "--seed", kSeed}, "walk", "W 2\nA\n");
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.err, HasSubstr("3 blocks"));
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(Frame("walk", i), frames_[i][0]) << i;
+  for (int i = 0; i < 3 * kFrames; ++i) {
+    EXPECT_TRUE(Frame("walk", i) == frames_[i / kFrames][i % kFrames]) << i;
+  }
   EXPECT_THAT(Run({"worlds"}).out, HasSubstr("W,A,S,D,SPACE"));
   ExpectUnharmed(server_);
 }
@@ -60,8 +63,8 @@ TEST_F(WorldEndToEnd, AScriptShowsExactlyWhatTheWorldMade) {
 TEST_F(WorldEndToEnd, PromptsApplyInTheirPlace) {
   CommandResult result = Walk({"play", "--seed", kSeed}, "prompted", "W 2\nprompt \"night\"\nA\n");
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_EQ(Frame("prompted", 1), frames_[1][0]);
-  EXPECT_NE(Frame("prompted", 2), frames_[2][0]);
+  EXPECT_TRUE(Frame("prompted", kFrames) == frames_[1][0]);
+  EXPECT_FALSE(Frame("prompted", 2 * kFrames) == frames_[2][0]);
 }
 
 TEST_F(WorldEndToEnd, AWorldThatWaitsGoesOnWhereItWas) {
@@ -76,7 +79,7 @@ TEST_F(WorldEndToEnd, AWorldThatWaitsGoesOnWhereItWas) {
   }
   CommandResult on = Walk({"play", "--resume", session, "--token", token}, "on", "A\n");
   ASSERT_EQ(on.exit_code, 0) << on.err;
-  EXPECT_EQ(Frame("on", 0), frames_[2][0]);
+  EXPECT_TRUE(Frame("on", 0) == frames_[2][0]);
   EXPECT_EQ(Run({"sessions", "get", session}).exit_code, 1) << "it was closed";
 }
 
@@ -85,7 +88,7 @@ TEST_F(WorldEndToEnd, SnapshotsAreForkedAndTravelInFiles) {
   ASSERT_EQ(saved.exit_code, 0) << saved.err;
   const std::string id = saved.out.substr(0, saved.out.find('\n'));
   ASSERT_EQ(Walk({"fork", id}, "fork", "A\n").exit_code, 0);
-  EXPECT_EQ(Frame("fork", 0), frames_[2][0]);
+  EXPECT_TRUE(Frame("fork", 0) == frames_[2][0]);
 
   const std::string file = (folder_ / "a.world").string();
   ASSERT_EQ(Run({"snapshot", "--export", id, "--out", file}).exit_code, 0);
@@ -93,7 +96,7 @@ TEST_F(WorldEndToEnd, SnapshotsAreForkedAndTravelInFiles) {
   ASSERT_EQ(stored.exit_code, 0) << stored.err;
   const std::string copy = stored.out.substr(0, stored.out.find('\n'));
   ASSERT_EQ(Walk({"fork", copy}, "copy", "A\n").exit_code, 0);
-  EXPECT_EQ(Frame("copy", 0), frames_[2][0]);
+  EXPECT_TRUE(Frame("copy", 0) == frames_[2][0]);
 }
 
 }  // namespace
