@@ -209,6 +209,7 @@ void ByHand::SendActions(bool new_block) {
 std::string ByHand::StatusLine() const {
   if (editing_) return absl::StrCat(" prompt: ", edited_, "_");
   const PlayFigures::Now now = figures_->now(Now());
+  if (now.block < 0) return absl::StrCat(" ", model_, "  waiting for the first block");
   std::string line =
       absl::StrFormat(" %s  block %d  %.0f frames/s", model_, now.block, now.frames_per_second);
   if (now.action_to_frame_ms >= 0) {
