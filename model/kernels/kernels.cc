@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <numbers>
@@ -49,6 +50,19 @@ void PackWeights(const float* weights, int n, int k, float* panels) {
     const float* from = weights + static_cast<int64_t>(row) * k;
     for (int i = 0; i < k; ++i) to[static_cast<int64_t>(i) * kPanel] = from[i];
   }
+}
+
+bool PackNarrow(const float* weights, int n, int k, uint16_t* panels) {
+  std::fill_n(panels, PackedFloats(n, k), uint16_t{0});
+  for (int row = 0; row < n; ++row) {
+    uint16_t* to = panels + static_cast<int64_t>(row / kPanel) * k * kPanel + row % kPanel;
+    for (int i = 0; i < k; ++i, ++weights) {
+      const auto bits = std::bit_cast<uint32_t>(*weights);
+      if ((bits & 0xffff) != 0) return false;
+      to[static_cast<int64_t>(i) * kPanel] = static_cast<uint16_t>(bits >> 16);
+    }
+  }
+  return true;
 }
 
 int64_t WinogradScratchFloats(int height, int width, int channels, int n) {

@@ -11,6 +11,13 @@
 namespace firstbyte::kernels {
 namespace {
 
+inline void PanelsOf(const PackedWeights& weights, const float** panels) {
+  *panels = weights.panels;
+}
+inline void PanelsOf(const PackedWeights& weights, const uint16_t** panels) {
+  *panels = weights.narrow;
+}
+
 struct LinearCall {
   const PackedWeights& weights;
   int64_t ldx;
@@ -33,14 +40,16 @@ inline void Finish(const LinearCall& call, F acc, int column, float* y) {
   StorePart(y + column, acc, count);
 }
 
-template <int kRows, int kVecs>
+// W: float or uint16_t, what the weights are kept in.
+template <typename W, int kRows, int kVecs>
 inline void Tile(const LinearCall& call, const float* x, float* y, int column) {
   constexpr int kPanels = kVecs * kLanes > kPanel ? kVecs * kLanes / kPanel : 1;
   constexpr int kVecsPerPanel = kVecs / kPanels;
   const int k = call.weights.k;
-  const float* w =
-      call.weights.panels + static_cast<int64_t>(column / kPanel) * k * kPanel + column % kPanel;
-  const float* panels[kPanels];
+  const W* w;
+  PanelsOf(call.weights, &w);
+  w += static_cast<int64_t>(column / kPanel) * k * kPanel + column % kPanel;
+  const W* panels[kPanels];
   for (int p = 0; p < kPanels; ++p) panels[p] = w + static_cast<int64_t>(p) * k * kPanel;
   F acc[kRows][kVecs];
   for (int r = 0; r < kRows; ++r) {
@@ -67,72 +76,101 @@ inline void Tile(const LinearCall& call, const float* x, float* y, int column) {
 }
 
 // All columns from `column` for kRows rows; returns where a tile no longer fits.
-template <int kRows, int kVecs>
+template <typename W, int kRows, int kVecs>
 inline int Strip(const LinearCall& call, const float* x, float* y, int column) {
   const int padded = (call.weights.n + kPanel - 1) / kPanel * kPanel;
   for (; column + kVecs * kLanes <= padded; column += kVecs * kLanes) {
-    Tile<kRows, kVecs>(call, x, y, column);
+    Tile<W, kRows, kVecs>(call, x, y, column);
   }
   return column;
 }
 
 // The last rows, fewer than a full tile: few rows take more columns at once.
+template <typename W>
 inline void Rows(const LinearCall& call, const float* x, int rows) {
   float* y = call.y;
   constexpr int kPanelVecs = kPanel / kLanes;
   switch (rows) {
     case 1:
-      Strip<1, kPanelVecs>(call, x, y, Strip<1, 8>(call, x, y, 0));
+      Strip<W, 1, kPanelVecs>(call, x, y, Strip<W, 1, 8>(call, x, y, 0));
       break;
     case 2:
-      Strip<2, kPanelVecs >= 4 ? 4 : 2>(call, x, y, Strip<2, 4>(call, x, y, 0));
+      Strip<W, 2, kPanelVecs >= 4 ? 4 : 2>(call, x, y, Strip<W, 2, 4>(call, x, y, 0));
       break;
     case 3:
-      Strip<3, kPanelVecs >= 4 ? 4 : 2>(call, x, y, Strip<3, 4>(call, x, y, 0));
+      Strip<W, 3, kPanelVecs >= 4 ? 4 : 2>(call, x, y, Strip<W, 3, 4>(call, x, y, 0));
       break;
     case 4:
-      Strip<4, 2>(call, x, y, kLanes == 16 ? Strip<4, 4>(call, x, y, 0) : 0);
+      Strip<W, 4, 2>(call, x, y, kLanes == 16 ? Strip<W, 4, 4>(call, x, y, 0) : 0);
       break;
     case 5:
-      Strip<5, 2>(call, x, y, kLanes == 16 ? Strip<5, 4>(call, x, y, 0) : 0);
+      Strip<W, 5, 2>(call, x, y, kLanes == 16 ? Strip<W, 5, 4>(call, x, y, 0) : 0);
       break;
     case 6:
-      Strip<6, 2>(call, x, y, kLanes == 16 ? Strip<6, 4>(call, x, y, 0) : 0);
+      Strip<W, 6, 2>(call, x, y, kLanes == 16 ? Strip<W, 6, 4>(call, x, y, 0) : 0);
       break;
     case 7:
-      Strip<7, 2>(call, x, y, 0);
+      Strip<W, 7, 2>(call, x, y, 0);
       break;
     case 8:
-      Strip<8, 2>(call, x, y, 0);
+      Strip<W, 8, 2>(call, x, y, 0);
       break;
     case 9:
-      Strip<9, 2>(call, x, y, 0);
+      Strip<W, 9, 2>(call, x, y, 0);
       break;
     case 10:
-      Strip<10, 2>(call, x, y, 0);
+      Strip<W, 10, 2>(call, x, y, 0);
       break;
     case 11:
-      Strip<11, 2>(call, x, y, 0);
+      Strip<W, 11, 2>(call, x, y, 0);
       break;
+  }
+}
+
+// 16 vector registers hold 6 x 2 accumulators, 32 hold 12 x 2.
+constexpr int kTileRows = kLanes == 16 ? 12 : 6;
+// From so many tiles of rows on it pays to widen a panel of bfloat16 once for all of them.
+constexpr int kWidenTiles = 5;
+constexpr int kWidenK = 1024;
+
+// Full tiles. Columns outside, rows inside: a panel is read from memory once and stays in the
+// cache.
+template <typename W>
+inline void Tiles(const LinearCall& call, const float* x, int rows) {
+  for (int column = 0; column < call.weights.n; column += 2 * kLanes) {
+    for (int r = 0; r < rows; r += kTileRows) {
+      Tile<W, kTileRows, 2>(call, x + r * call.ldx, call.y + r * call.ldy, column);
+    }
+  }
+}
+
+inline void WidenedTiles(const LinearCall& call, const float* x, int rows) {
+  alignas(64) float panel[kWidenK * kPanel];  // 128 KiB of the stack
+  const int k = call.weights.k;
+  const uint16_t* from = call.weights.narrow;
+  for (int column = 0; column < call.weights.n; column += kPanel, from += k * kPanel) {
+    for (int i = 0; i < k * kPanel; i += kLanes) Store(panel + i, Load(from + i));
+    const int left = call.weights.n - column;
+    const PackedWeights one{panel, call.weights.bias + column, left < kPanel ? left : kPanel, k};
+    Tiles<float>({one, call.ldx, call.y + column, call.ldy, call.epilogue}, x, rows);
   }
 }
 
 void Linear(const PackedWeights& weights, const float* x, int64_t ldx, int m, float* y, int64_t ldy,
             Epilogue epilogue) {
-  // 16 vector registers hold 6 x 2 accumulators, 32 hold 12 x 2.
-  constexpr int kTileRows = kLanes == 16 ? 12 : 6;
   LinearCall call{weights, ldx, y, ldy, epilogue};
-  // Columns outside, rows inside: a panel is read from memory once and stays in the cache.
   const int full = m / kTileRows * kTileRows;
-  if (full > 0) {
-    for (int column = 0; column < weights.n; column += 2 * kLanes) {
-      for (int r = 0; r < full; r += kTileRows) {
-        Tile<kTileRows, 2>(call, x + r * ldx, y + r * ldy, column);
-      }
-    }
+  const bool narrow = weights.narrow != nullptr;
+  if (!narrow) {
+    Tiles<float>(call, x, full);
+  } else if (full >= kWidenTiles * kTileRows && weights.k <= kWidenK) {
+    WidenedTiles(call, x, full);
+  } else {
+    Tiles<uint16_t>(call, x, full);
   }
-  call.y = y + full * ldy;
-  Rows(call, x + full * ldx, m - full);
+  call.y += full * ldy;
+  x += full * ldx;
+  narrow ? Rows<uint16_t>(call, x, m - full) : Rows<float>(call, x, m - full);
 }
 
 }  // namespace

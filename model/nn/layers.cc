@@ -21,11 +21,19 @@ std::vector<float> TapsFirst(absl::Span<const float> weight, int n, int channels
 Linear::Linear(const KernelTable& kernels, absl::Span<const float> weight,
                absl::Span<const float> bias, int n, int k)
     : kernels_(&kernels),
-      panels_({kernels::PackedFloats(n, k)}),
-      bias_({(n + kernels::kPanel - 1) / kernels::kPanel * kernels::kPanel}) {
-  kernels::PackWeights(weight.data(), n, k, panels_.data());
+      bias_({(n + kernels::kPanel - 1) / kernels::kPanel * kernels::kPanel}),
+      packed_{nullptr, bias_.data(), n, k} {
   std::copy(bias.begin(), bias.end(), bias_.data());
-  packed_ = {panels_.data(), bias_.data(), n, k};
+  const int64_t size = kernels::PackedFloats(n, k);
+  panels_ = Tensor({size / 2});
+  auto* narrow = reinterpret_cast<uint16_t*>(panels_.data());
+  if (kernels::PackNarrow(weight.data(), n, k, narrow)) {
+    packed_.narrow = narrow;
+    return;
+  }
+  panels_ = Tensor({size});
+  kernels::PackWeights(weight.data(), n, k, panels_.data());
+  packed_.panels = panels_.data();
 }
 
 RmsNorm::RmsNorm(const KernelTable& kernels, absl::Span<const float> gain, float epsilon)
