@@ -2,6 +2,10 @@
 // away what they use.
 #pragma once
 
+#include <chrono>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "base/mutex.h"
 
 namespace firstbyte {
@@ -29,6 +33,14 @@ class LiveCalls {
   void WaitUntilNone() {
     MutexLock lock(&mu_);
     while (count_ > 0) none_.Wait(&mu_);
+  }
+  // The same, but not beyond `deadline`.
+  void WaitUntilNone(absl::Time deadline) {
+    MutexLock lock(&mu_);
+    for (absl::Time now; count_ > 0 && (now = absl::Now()) < deadline;) {
+      none_.WaitFor(&mu_,
+                    absl::ToChronoMilliseconds(deadline - now) + std::chrono::milliseconds(1));
+    }
   }
 
  private:

@@ -19,6 +19,7 @@ namespace {
 
 constexpr int kMaxReceiveBytes = 8 << 20;  // an image of 4 MiB, and one that is refused by us
 constexpr absl::Duration kMaxParking = absl::Seconds(10);
+constexpr absl::Duration kBeforeShutdown = absl::Seconds(1);
 constexpr int kMaxMetadataBytes = 8 << 10;
 
 // Keepalive finds peers that vanished without a FIN, and lets clients behind a NAT ping.
@@ -98,6 +99,10 @@ void RpcServer::ShutDownBy(absl::Time deadline) {
       });
     }
   }
+  // gRPC's shutdown closes a connection with its last stream, and what the client is sending just
+  // then can cost it the end of that stream. So what ends soon, such as worlds that are parked,
+  // ends first; not all must, because only shutdown makes clients look for another server.
+  live_calls_.WaitUntilNone(std::min(deadline, absl::Now() + kBeforeShutdown));
   server_->Shutdown(absl::ToChronoTime(deadline));
   server_->Wait();
 }

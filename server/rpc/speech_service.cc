@@ -53,11 +53,24 @@ class SynthesizeOnceCall
   }
 };
 
+// Why a call is refused before anything of it is read.
+absl::Status CheckServing(const StreamContext* context, const std::string& method,
+                          const grpc::CallbackServerContext& rpc) {
+  if (!context) return Starting();
+  if (!context->engine->admission().draining()) return absl::OkStatus();
+  RequestRecord record{.method = method};
+  record.end.status = DrainingError();
+  record.end.request_id = RequestIdOf(rpc);
+  context->observer->OnEnded(record);
+  return record.end.status;
+}
+
 }  // namespace
 
 BidiReactor* SpeechService::Synthesize(grpc::CallbackServerContext* rpc) {
   const StreamContext* context = context_;
-  if (!context) return new Refusal<BidiReactor>(Starting(), rpc);
+  const absl::Status serving = CheckServing(context, "Synthesize", *rpc);
+  if (!serving.ok()) return new Refusal<BidiReactor>(serving, rpc);
   auto call = std::make_shared<SynthesizeCall>(live_calls_, rpc);
   call->Open([&](auto transport) {
     return SpeechStream::Create(*context, "Synthesize", std::move(transport));
@@ -70,7 +83,8 @@ BidiReactor* SpeechService::Synthesize(grpc::CallbackServerContext* rpc) {
 WriteReactor* SpeechService::SynthesizeOnce(grpc::CallbackServerContext* rpc,
                                             const grpc::ByteBuffer* request) {
   const StreamContext* context = context_;
-  if (!context) return new Refusal<WriteReactor>(Starting(), rpc);
+  const absl::Status serving = CheckServing(context, "SynthesizeOnce", *rpc);
+  if (!serving.ok()) return new Refusal<WriteReactor>(serving, rpc);
   auto call = std::make_shared<SynthesizeOnceCall>(live_calls_, rpc);
   call->Open([&](auto transport) {
     return SpeechStream::Create(*context, "SynthesizeOnce", std::move(transport));

@@ -70,6 +70,15 @@ absl::StatusOr<std::string> Admit(const StreamContext* context,
   return TenantOf(rpc);
 }
 
+// Before anything of the call is read.
+absl::Status RefuseToDrain(const StreamContext& context, const grpc::CallbackServerContext& rpc) {
+  WorldRecord record;
+  record.end.status = DrainingError();
+  record.end.request_id = RequestIdOf(rpc);
+  context.observer->OnWorldEnded(record);
+  return record.end.status;
+}
+
 // A page ends after the session that its token names by time and id, whether it still exists or
 // not.
 struct PageStart {
@@ -117,6 +126,9 @@ BidiReactor* WorldService::StepWorld(grpc::CallbackServerContext* rpc) {
   const StreamContext* context = context_;
   absl::StatusOr<std::string> tenant = Admit(context, *rpc);
   if (!tenant.ok()) return new Refusal<BidiReactor>(tenant.status(), rpc);
+  if (context->engine->admission().draining()) {
+    return new Refusal<BidiReactor>(RefuseToDrain(*context, *rpc), rpc);
+  }
   auto call = std::make_shared<StepWorldCall>(live_calls_, rpc, *std::move(tenant));
   call->Open([&](auto transport) { return WorldStream::Create(*context, std::move(transport)); });
   call->ExpectMessageWithin(first_message_timeout_,

@@ -83,23 +83,24 @@ TEST_F(WorldStreamTest, BadOpenIsRefusedWithItsField) {
     std::string reason, field;
   };
   const auto create = [](OpenWorld* open) { return &std::get<CreateWorld>(open->origin); };
-  for (const Case& c : std::vector<Case>{
-           {[](auto* open) { open->model = "nope"; }, "MODEL_NOT_FOUND", "open.model"},
-           {[](auto* open) { open->target_fps = std::nan(""); }, "OUT_OF_RANGE", "open.target_fps"},
-           {[](auto* open) { open->target_fps = 241; }, "OUT_OF_RANGE", "open.target_fps"},
-           {[](auto* open) { open->target_fps = -1; }, "OUT_OF_RANGE", "open.target_fps"},
-           {[](auto* open) {
-              open->video = ImageFormat::kJpeg;
-              open->jpeg_quality = 101;
-            },
-            "OUT_OF_RANGE", "open.video.quality"},
-           {[](auto* open) { open->audio = AudioFormat{.sample_rate_hertz = 44100}; },
-            "NOT_SUPPORTED", "open.audio.sample_rate_hertz"},
-           {[](auto* open) { open->max_idle_duration = absl::ZeroDuration(); }, "OUT_OF_RANGE",
-            "open.limits.max_idle_duration"},
-           {[&](auto* open) { create(open)->prompt = std::string(4097, 'a'); }, "TEXT_TOO_LONG",
-            "open.create.prompt"},
-       }) {
+  const std::vector<Case> cases = {
+      {[](auto* open) { open->model = "nope"; }, "MODEL_NOT_FOUND", "open.model"},
+      {[](auto* open) { open->target_fps = std::nan(""); }, "OUT_OF_RANGE", "open.target_fps"},
+      {[](auto* open) { open->target_fps = 241; }, "OUT_OF_RANGE", "open.target_fps"},
+      {[](auto* open) { open->target_fps = -1; }, "OUT_OF_RANGE", "open.target_fps"},
+      {[](auto* open) {
+         open->video = ImageFormat::kJpeg;
+         open->jpeg_quality = 101;
+       },
+       "OUT_OF_RANGE", "open.video.quality"},
+      {[](auto* open) { open->audio.emplace().sample_rate_hertz = 44100; }, "NOT_SUPPORTED",
+       "open.audio.sample_rate_hertz"},
+      {[](auto* open) { open->max_idle_duration = absl::ZeroDuration(); }, "OUT_OF_RANGE",
+       "open.limits.max_idle_duration"},
+      {[&](auto* open) { create(open)->prompt = std::string(4097, 'a'); }, "TEXT_TOO_LONG",
+       "open.create.prompt"},
+  };
+  for (const Case& c : cases) {
     OpenWorld open = Open();
     c.spoil(&open);
     WorldTranscript t = Run({open, Act(1)});
