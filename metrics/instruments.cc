@@ -248,6 +248,17 @@ std::vector<Instrument> ServerInstruments() {
   };
 }
 
+// Named and defined as every Prometheus client library does.
+std::vector<Instrument> ProcessInstruments() {
+  return {
+      {"process_cpu_seconds_total", Kind::kCounter, {}, {}, "CPU time used, user and system."},
+      {"process_resident_memory_bytes", Kind::kGauge, {}, {}, "Memory in use, without swap."},
+      {"process_threads", Kind::kGauge, {}, {}, "Threads of the process."},
+      {"process_open_fds", Kind::kGauge, {}, {}, "Open files and sockets."},
+      {"process_start_time_seconds", Kind::kGauge, {}, {}, "Unix time of the start."},
+  };
+}
+
 absl::string_view KindName(Kind kind) {
   switch (kind) {
     case Kind::kCounter:
@@ -265,8 +276,8 @@ absl::string_view KindName(Kind kind) {
 absl::Span<const Instrument> Instruments() {
   static const auto* const kTable = [] {
     auto* table = new std::vector<Instrument>(RequestInstruments());
-    for (const auto& part :
-         {PhaseInstruments(), EngineInstruments(), WorldInstruments(), ServerInstruments()}) {
+    for (const auto& part : {PhaseInstruments(), EngineInstruments(), WorldInstruments(),
+                             ServerInstruments(), ProcessInstruments()}) {
       table->insert(table->end(), part.begin(), part.end());
     }
     return table;

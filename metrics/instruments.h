@@ -14,7 +14,7 @@ namespace firstbyte {
 struct Instrument {
   enum class Kind { kCounter, kGauge, kHistogram };
 
-  absl::string_view name;  // firstbyte_..., base units, counters end in _total
+  absl::string_view name;  // firstbyte_... or process_..., base units, counters end in _total
   Kind kind;
   std::vector<absl::string_view> labels;
   std::vector<double> buckets;  // upper bounds, inclusive, ascending; histograms only

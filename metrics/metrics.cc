@@ -11,6 +11,7 @@
 
 #include "base/mutex.h"
 #include "metrics/instruments.h"
+#include "metrics/process_usage.h"
 
 namespace firstbyte {
 namespace {
@@ -71,6 +72,7 @@ struct Metrics::Impl : public prometheus::Collectable {
 
   mutable Mutex mu;
   std::vector<std::function<void()>> hooks ABSL_GUARDED_BY(mu);
+  double counted_cpu_seconds ABSL_GUARDED_BY(mu) = 0;
 
   Impl() {
     for (const Instrument& row : Instruments()) {
@@ -117,6 +119,22 @@ struct Metrics::Impl : public prometheus::Collectable {
                             [&](const Instrument& row) { return row.name == name; });
     histogram.impl_ = &histograms.at(name)->Add(labels, row->buckets);
     return histogram;
+  }
+
+  // What the process uses is read when somebody asks.
+  std::function<void()> MakeProcess() {
+    return [this, memory = MakeGauge("process_resident_memory_bytes"),
+            threads = MakeGauge("process_threads"), fds = MakeGauge("process_open_fds"),
+            start = MakeGauge("process_start_time_seconds"),
+            cpu = MakeCounter("process_cpu_seconds_total", {})] {
+      MutexLock lock(&mu);  // scrapes may overlap
+      const ProcessUsage usage = ReadProcessUsage();
+      memory.Set(static_cast<double>(usage.resident_bytes));
+      threads.Set(usage.threads);
+      fds.Set(usage.open_fds);
+      start.Set(usage.start_time_seconds);
+      cpu.Add(usage.cpu_seconds - std::exchange(counted_cpu_seconds, usage.cpu_seconds));
+    };
   }
 
   void MakeRequest(Method method, const std::string& model) {
@@ -192,6 +210,7 @@ struct Metrics::Impl : public prometheus::Collectable {
 Metrics::Metrics(const std::vector<std::string>& voices, const BuildInfo& build,
                  const std::vector<std::string>& worlds)
     : impl_(std::make_shared<Impl>()) {
+  AddScrapeHook(impl_->MakeProcess());
   ready = impl_->MakeGauge("firstbyte_ready");
   draining = impl_->MakeGauge("firstbyte_draining");
   outbox_bytes = impl_->MakeGauge("firstbyte_outbox_bytes");

@@ -1,5 +1,6 @@
 """Where the programs that tests of deploy/ run are."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -14,3 +15,9 @@ def program(name):
     if not found:
         raise SystemExit(f"{name} not found: run scripts/setup --test")
     return found
+
+
+def panels(root):
+    """The panels of the dashboard, without its rows."""
+    file = pathlib.Path(root) / "deploy/grafana/dashboards/firstbyte.json"
+    return [p for p in json.loads(file.read_text())["panels"] if p["type"] != "row"]

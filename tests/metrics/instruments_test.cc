@@ -23,7 +23,7 @@ TEST(Instruments, NamesFollowThePrometheusRules) {
   for (const Instrument& row : Instruments()) {
     std::string name(row.name);
     EXPECT_TRUE(seen.insert(name).second) << name << " is there twice";
-    EXPECT_THAT(name, MatchesRegex("firstbyte_[a-z][a-z_]*[a-z]"));
+    EXPECT_THAT(name, MatchesRegex("(firstbyte|process)_[a-z][a-z_]*[a-z]"));
     EXPECT_EQ(row.kind == Kind::kCounter, absl::EndsWith(name, "_total")) << name;
     for (const char* unit : {"_ms", "_us", "_millis", "_percent", "_kb", "_minutes"}) {
       EXPECT_FALSE(absl::EndsWith(name, unit)) << name << ": base units only";
