@@ -1,163 +1,238 @@
-// The command line of the load generator.
+// The load generator: its command line, and one run after the other.
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <fstream>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include <CLI/CLI.hpp>
 
 #include "absl/strings/str_format.h"
+#include "client/loadgen/compare.h"
+#include "client/loadgen/flags.h"
+#include "client/loadgen/levels.h"
+#include "client/loadgen/page.h"
 #include "client/loadgen/report.h"
+#include "client/loadgen/report_json.h"
 #include "client/loadgen/runner.h"
-#include "client/loadgen/slo.h"
-#include "client/loadgen/workload.h"
+#include "client/loadgen/speech_caller.h"
+#include "client/loadgen/validity.h"
+#include "client/loadgen/world_caller.h"
 #include "client/signal_watch.h"
-#include "nlohmann/json.hpp"
 
 namespace firstbyte {
 namespace {
 
 constexpr int kExitOk = 0;
-constexpr int kExitFailed = 1;  // nobody answered, or a bound was broken
+constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
+constexpr int kExitInvalid = 3;
+constexpr int kClosedLoopLeadSeconds = 3600;  // nobody listens: the server need not pace the audio
 
-constexpr char kFooter[] =
-    "A listener is a player with a 20 ms jitter buffer that is kept playing for the whole run.\n"
-    "Percentiles need 10 / (1 - p) samples, else they are n/a.\n"
-    "\n"
-    "Examples:\n"
-    "  loadgen --listeners 64 --duration 60s --slo ttfb_p95=0.015,underruns=0\n"
-    "  loadgen --concurrency 8 --json result.json\n"
-    "\n"
-    "Exit codes: 0 done, 1 nobody answers or a bound of --slo is broken, 2 bad usage.";
-
-struct Flags {
-  LoadOptions load;
-  double duration = 30, warmup = 5, qps = 0;
-  std::string voice, model, encoding = "pcm16", texts, json, slo;
-  bool quiet = false;
-};
-
-void AddFlags(CLI::App& app, Flags& flags) {
-  app.footer(kFooter);
-  app.add_option("--target", flags.load.target, "The server, host:port")
-      ->envname("FIRSTBYTE_TARGET")
-      ->capture_default_str();
-  app.add_option("--listeners", flags.load.listeners, "Live players")->check(CLI::Range(1, 100000));
-  app.add_option("--concurrency", flags.load.concurrency,
-                 "Closed loop: calls in flight, each followed by the next at once")
-      ->check(CLI::Range(1, 100000));
-  app.add_option("--qps", flags.qps, "Open loop: not there yet");
-  // "30", "30s" and "2m" alike, as the server's own flags take them.
-  const CLI::AsNumberWithUnit seconds(
-      std::map<std::string, double>{{"s", 1}, {"m", 60}, {"h", 3600}},
-      CLI::AsNumberWithUnit::DEFAULT, "SECONDS");
-  app.add_option("--duration", flags.duration, "How long to measure, such as 30s or 2m")
-      ->check(CLI::PositiveNumber)
-      ->transform(seconds)
-      ->capture_default_str();
-  app.add_option("--calls", flags.load.max_calls, "Or end once this many calls were measured")
-      ->check(CLI::PositiveNumber);
-  app.add_option("--warmup", flags.warmup, "How long before that; starts are spread over it")
-      ->check(CLI::NonNegativeNumber)
-      ->transform(seconds)
-      ->capture_default_str();
-  app.add_option("--channels", flags.load.channels, "Connections to the server")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
-  app.add_option("--seed", flags.load.seed, "Same seed, same texts in the same order")
-      ->capture_default_str();
-  app.add_option("--texts", flags.texts, "A file with one text a line");
-  app.add_option("--voice", flags.voice, "Name of a voice");
-  app.add_option("--model", flags.model, "Name of a model");
-  app.add_option("--encoding", flags.encoding, "pcm16, wav or opus")
-      ->check(CLI::IsMember({"pcm16", "wav", "opus"}))
-      ->capture_default_str();
-  app.add_option("--json", flags.json, "Write the result to this file ('-': standard output)");
-  app.add_option("--slo", flags.slo, "Bounds to keep, such as ttfb_p95=0.015,underruns=0");
-  app.add_flag("--quiet", flags.quiet, "No table and no progress");
-}
-
-int Complain(const std::string& message, int code) {
+int Complain(absl::string_view message, int code) {
   absl::FPrintF(stderr, "loadgen: %s\n", message);
   return code;
 }
 
-// Fills what the flags mean; the message of what is wrong with them, or empty.
-std::string Apply(Flags& flags) {
-  if (flags.qps != 0) {
-    return "--qps (open loop) is not implemented yet; use --listeners or --concurrency";
-  }
-  if ((flags.load.listeners > 0) == (flags.load.concurrency > 0)) {
-    return "give one of --listeners N and --concurrency N";
-  }
-  flags.load.duration = absl::Seconds(flags.duration);
-  flags.load.warmup = absl::Seconds(flags.warmup);
-  flags.load.config.set_voice(flags.voice);
-  flags.load.config.set_model(flags.model);
-  flags.load.config.mutable_audio()->set_encoding(flags.encoding == "opus" ? v1::AUDIO_ENCODING_OPUS
-                                                  : flags.encoding == "wav"
-                                                      ? v1::AUDIO_ENCODING_WAV
-                                                      : v1::AUDIO_ENCODING_PCM16);
-  return "";
-}
-
-bool WriteJson(const std::string& path, const nlohmann::json& json) {
-  if (path == "-") return std::printf("%s\n", json.dump(2).c_str()) > 0;
+bool WriteFile(const std::string& path, const std::string& text) {
+  if (path == "-") return std::fputs(text.c_str(), stdout) >= 0;
   std::ofstream file(path);
-  file << json.dump(2) << "\n";
-  return file.good();
+  file << text;
+  return file.flush().good();
 }
 
-int Run(Flags& flags) {
-  std::vector<SloBound> bounds;
-  if (!flags.slo.empty()) {
-    auto parsed = ParseSlo(flags.slo);
-    if (!parsed.ok()) return Complain(std::string(parsed.status().message()), kExitUsage);
-    bounds = *std::move(parsed);
+// All the runs that one command makes.
+class Runs {
+ public:
+  Runs(const Flags& flags, const Connections& connections, const std::atomic<bool>& interrupted)
+      : flags_(flags), interrupted_(interrupted) {
+    CallerOptions options{.timeout = absl::Seconds(flags.call_timeout)};
+    if (flags.service == Service::kWorlds) {
+      caller_ = std::make_unique<WorldCaller>(connections, options);
+    } else {
+      caller_ = std::make_unique<SpeechCaller>(connections, options);
+    }
+    if (!flags.jsonl.empty()) jsonl_.open(flags.jsonl);
+    show_progress_ = !flags.quiet && isatty(STDERR_FILENO) == 1;
   }
-  std::vector<std::string> texts(BuiltInTexts().begin(), BuiltInTexts().end());
-  if (!flags.texts.empty()) {
-    auto read = ReadTexts(flags.texts);
-    if (!read.ok()) return Complain(std::string(read.status().message()), kExitUsage);
-    texts = *std::move(read);
+
+  int All() {
+    if (!flags_.jsonl.empty() && !jsonl_) return Complain("cannot write " + flags_.jsonl, 1);
+    if (flags_.find_max) {
+      const LoadLevel start = flags_.levels[0];
+      found_ = FindMax(start.mode, start.amount, flags_.most, [&](double amount) {
+        return !interrupted_ && !gone() && Run({start.mode, amount});
+      });
+    } else {
+      for (const LoadLevel& level : flags_.levels) {
+        if (interrupted_ || gone()) break;
+        Run(level);
+      }
+    }
+    return Report();
   }
-  std::atomic<bool> interrupted{false};
-  SignalWatch watch([&] { interrupted = true; });
-  bool show = !flags.quiet && isatty(STDERR_FILENO) == 1;
-  auto tally = RunLoad(flags.load, Workload(texts, flags.load.seed), [&](const Progress& progress) {
-    if (show) absl::FPrintF(stderr, "\r\033[K%s", ProgressLine(progress));
-    return !interrupted;
+
+ private:
+  bool gone() const { return !levels_.empty() && levels_.back().tally.server_gone; }
+
+  // Whether it is valid and keeps the bounds.
+  bool Run(const LoadLevel& level) {
+    LoadOptions options = flags_.load;
+    options.level = level;
+    WorkloadSpec spec = flags_.spec;
+    if (level.mode == LoadMode::kConcurrency) {
+      spec.config.mutable_chunking()->mutable_max_lead_duration()->set_seconds(
+          kClosedLoopLeadSeconds);
+    }
+    const absl::StatusOr<Scrape> before = ScrapeIfAsked();
+    Tally tally = RunLoad(options, Workload(spec, options.seed), caller_.get(), Callbacks(level));
+    if (show_progress_) std::fputs("\r\033[K", stderr);
+    LevelResult result{std::move(options), std::move(tally), {}, {}};
+    if (before.ok()) {
+      if (auto after = ScrapeIfAsked(); after.ok()) {
+        result.check = CheckServer(*before, *after, result.tally);
+        result.tally.server_came_back |= result.check->restarted;
+      }
+    }
+    if (!flags_.bounds.empty()) result.broken = BrokenBounds(flags_.bounds, result.tally);
+    const bool kept = result.broken.empty() && WhyInvalid(result.tally).empty();
+    levels_.push_back(std::move(result));
+    if (several() && show_progress_) std::fputs(LevelTable(levels_).c_str(), stderr);
+    return kept;
+  }
+
+  absl::StatusOr<Scrape> ScrapeIfAsked() const {
+    if (flags_.metrics.empty()) return absl::NotFoundError("--metrics was not given");
+    auto scrape = ScrapeServer(flags_.metrics);
+    if (!scrape.ok()) Complain(scrape.status().message(), kExitFailed);
+    return scrape;
+  }
+
+  RunCallbacks Callbacks(const LoadLevel& level) {
+    RunCallbacks callbacks;
+    callbacks.on_progress = [this, level](const Progress& progress) {
+      if (show_progress_) absl::FPrintF(stderr, "\r\033[K%s", ProgressLine(level, progress));
+      return !interrupted_;
+    };
+    if (jsonl_.is_open()) {
+      callbacks.on_record = [this, level](const CallRecord& record, absl::Time run_start) {
+        nlohmann::json json = RecordJson(record, run_start);
+        json["load"] = Describe(level);
+        jsonl_ << json.dump() << "\n";
+      };
+    }
+    return callbacks;
+  }
+
+  bool several() const { return flags_.levels.size() > 1 || flags_.find_max; }
+
+  nlohmann::json Json() const {
+    nlohmann::json json = HeaderJson(flags_.connection, flags_.service, flags_.load.seed);
+    nlohmann::json levels = nlohmann::json::array();
+    for (const LevelResult& level : levels_) {
+      nlohmann::json one = LevelJson(level.options, level.tally);
+      one["broken_bounds"] = level.broken;
+      if (level.check) one["server_check"] = level.check->ToJson();
+      levels.push_back(std::move(one));
+    }
+    if (!several() && !levels.empty()) {
+      json.update(levels[0]);
+      return json;
+    }
+    json["levels"] = std::move(levels);
+    if (auto knee = Knee(levels_)) json["knee"] = *knee;
+    if (found_) json["found_max"] = *found_;
+    return json;
+  }
+
+  int Report() {
+    if (!flags_.quiet && flags_.json != "-") {
+      std::fputs(
+          several()
+              ? LevelTable(levels_).c_str()
+              : ReportTable(flags_.connection.target, levels_[0].options, levels_[0].tally).c_str(),
+          stdout);
+      for (const LevelResult& level : levels_) {
+        if (level.check) std::fputs(level.check->ToLine().c_str(), stdout);
+      }
+      if (found_) absl::PrintF("most that keeps the bounds: %g\n", *found_);
+    }
+    if (!flags_.json.empty() && !WriteFile(flags_.json, Json().dump(1) + "\n")) {
+      return Complain("cannot write " + flags_.json, kExitFailed);
+    }
+    if (!flags_.html.empty() && !WriteFile(flags_.html, HtmlReport(Json()))) {
+      return Complain("cannot write " + flags_.html, kExitFailed);
+    }
+    return ExitCode();
+  }
+
+  int ExitCode() const {
+    if (interrupted_) return Complain("interrupted; what was measured until then is kept", 130);
+    if (gone()) {
+      return Complain("the server went away; what was measured until then is kept", kExitInvalid);
+    }
+    if (found_) {
+      return *found_ > 0 ? kExitOk : Complain("no load keeps the bounds of --slo", kExitFailed);
+    }
+    int code = kExitOk;
+    for (const LevelResult& level : levels_) {
+      const std::string prefix = several() ? Describe(level.options.level) + ": " : "";
+      for (const std::string& why : WhyInvalid(level.tally)) {
+        code = Complain(prefix + "INVALID: " + why, kExitInvalid);
+      }
+      for (const std::string& line : level.broken) {
+        code = Complain(prefix + line, code == kExitInvalid ? code : kExitFailed);
+      }
+    }
+    return code;
+  }
+
+  const Flags& flags_;
+  const std::atomic<bool>& interrupted_;
+  std::unique_ptr<Caller> caller_;
+  std::ofstream jsonl_;
+  bool show_progress_ = false;
+  std::vector<LevelResult> levels_;
+  std::optional<double> found_;
+};
+
+int CompareFiles(const Flags& flags) {
+  auto base = ReadReport(flags.base), next = ReadReport(flags.candidate);
+  for (const auto* report : {&base, &next}) {
+    if (!report->ok()) return Complain(report->status().message(), kExitUsage);
+  }
+  auto changes = Compare(*base, *next, flags.tolerance);
+  if (!changes.ok()) return Complain(changes.status().message(), kExitInvalid);
+  std::fputs(CompareTable(*changes).c_str(), stdout);
+  const bool worse = std::any_of(changes->begin(), changes->end(), [](const Change& change) {
+    return change.verdict == Verdict::kWorse;
   });
-  if (show) std::fputs("\r\033[K", stderr);
-  if (!tally.ok()) return Complain(std::string(tally.status().message()), kExitFailed);
-  if (!flags.quiet && flags.json != "-") {
-    std::fputs(ReportTable(flags.load, *tally).c_str(), stdout);
-  }
-  std::vector<std::string> broken;
-  if (!bounds.empty()) broken = BrokenBounds(bounds, *tally);
-  if (!flags.json.empty()) {
-    nlohmann::json json = ReportJson(flags.load, *tally);
-    json["broken_bounds"] = broken;
-    if (!WriteJson(flags.json, json)) return Complain("cannot write " + flags.json, kExitFailed);
-  }
-  for (const std::string& line : broken) Complain(line, kExitFailed);
-  return broken.empty() ? kExitOk : kExitFailed;
+  return worse ? Complain("the new run is worse", kExitFailed) : kExitOk;
 }
 
 int Main(int argc, char** argv) {
-  CLI::App app("Measures what listeners of a firstbyte server hear.", "loadgen");
+  CLI::App app("Measures what listeners and players of a firstbyte server perceive.", "loadgen");
   Flags flags;
-  AddFlags(app, flags);
+  AddFlags(app, &flags);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
   }
-  if (std::string wrong = Apply(flags); !wrong.empty()) return Complain(wrong, kExitUsage);
-  return Run(flags);
+  if (!flags.base.empty()) return CompareFiles(flags);
+  if (auto status = Apply(&flags); !status.ok()) return Complain(status.message(), kExitUsage);
+  std::atomic<bool> interrupted{false};
+  SignalWatch watch([&] { interrupted = true; });
+  auto connections = Connections::Open(flags.connection);
+  if (!connections.ok()) {
+    return Complain(connections.status().message(),
+                    absl::IsInvalidArgument(connections.status()) ? kExitUsage : kExitFailed);
+  }
+  return Runs(flags, **connections, interrupted).All();
 }
 
 }  // namespace

@@ -1,20 +1,17 @@
-// How a run is shown: a table for people, JSON for programs.
+// How a run is shown to people on a terminal.
 #pragma once
 
 #include <string>
 
+#include "client/loadgen/options.h"
 #include "client/loadgen/runner.h"
-#include "nlohmann/json_fwd.hpp"
 
 namespace firstbyte {
 
-// About fifteen lines. Milliseconds; "n/a" for a percentile that too few samples stand behind.
-std::string ReportTable(const LoadOptions& options, const Tally& tally);
-
-// Durations in seconds; null where the table says n/a. Holds the options and the machine too.
-nlohmann::json ReportJson(const LoadOptions& options, const Tally& tally);
+// About twenty lines. Milliseconds; "n/a" for a percentile that too few samples stand behind.
+std::string ReportTable(const std::string& target, const LoadOptions& options, const Tally& tally);
 
 // One line without newline, for a terminal to overwrite.
-std::string ProgressLine(const Progress& progress);
+std::string ProgressLine(const LoadLevel& level, const Progress& progress);
 
 }  // namespace firstbyte

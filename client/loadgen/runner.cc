@@ -2,13 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <optional>
 #include <queue>
 #include <utility>
+#include <vector>
 
-#include <grpcpp/create_channel.h>
-
-#include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/mutex.h"
@@ -16,50 +13,49 @@
 namespace firstbyte {
 namespace {
 
-constexpr absl::Duration kConnectTimeout = absl::Seconds(5);
 constexpr absl::Duration kRetryAfterError = absl::Milliseconds(200);
 constexpr absl::Duration kProgressPeriod = absl::Seconds(1);
-constexpr int kClosedLoopLeadSeconds = 3600;  // nobody listens: the server need not pace the audio
+constexpr absl::Duration kGoneAfter = absl::Seconds(2);  // a restart takes less
 
 absl::Time Now() { return Clock::Steady().Now(); }
 
+// The server did not say this: gRPC did, because there is no connection.
+bool LostConnection(const CallRecord& record) {
+  return record.status.code() == absl::StatusCode::kUnavailable && !record.abandoned &&
+         DetailOf(record.status).reason == "UNAVAILABLE";
+}
+
 class Runner {
  public:
-  Runner(const LoadOptions& options, const Workload& workload)
-      : options_(options), workload_(workload), config_(options.config) {
-    if (options.concurrency > 0) {
-      config_.mutable_chunking()->mutable_max_lead_duration()->set_seconds(kClosedLoopLeadSeconds);
-    }
+  Runner(const LoadOptions& options, const Workload& workload, Caller* caller,
+         const RunCallbacks& callbacks)
+      : options_(options),
+        workload_(workload),
+        caller_(caller),
+        callbacks_(callbacks),
+        open_loop_(options.level.mode == LoadMode::kQps),
+        arrivals_(options.arrival, options.level.amount, options.seed, options.trace) {
+    tally_.rules = {options.jitter_buffer, options.ttfb_target, open_loop_};
   }
 
-  absl::Status Connect() {
-    for (int i = 0; i < std::max(options_.channels, 1); ++i) {
-      grpc::ChannelArguments arguments;
-      arguments.SetInt("firstbyte.loadgen.channel", i);  // else gRPC shares one connection
-      auto channel =
-          grpc::CreateCustomChannel(options_.target, grpc::InsecureChannelCredentials(), arguments);
-      if (!channel->WaitForConnected(absl::ToChronoTime(absl::Now() + kConnectTimeout))) {
-        return absl::UnavailableError(absl::StrCat("nothing answers at ", options_.target));
-      }
-      stubs_.push_back(v1::SpeechService::NewStub(channel));
-    }
-    return absl::OkStatus();
-  }
-
-  Tally Run(const std::function<bool(const Progress&)>& on_progress) {
-    const absl::Time begin = Now();
-    measure_from_ = begin + options_.warmup;
+  Tally Run() {
+    begin_ = Now();
+    measure_from_ = begin_ + options_.warmup;
     stop_at_ = measure_from_ + options_.duration;
-    ScheduleFirst(begin);
-    absl::Time next_progress = begin + kProgressPeriod;
+    ScheduleFirst();
+    absl::Time next_progress = begin_ + kProgressPeriod;
     while (!due_.empty() || in_flight_ > 0) {
       StartDue();
+      if (due_.empty() && in_flight_ == 0) break;
+      CancelWhatDoesNotEnd();
       absl::Time wake = due_.empty() ? next_progress : std::min(due_.top().at, next_progress);
-      for (Finished& finished : WaitForFinished(wake)) Finish(finished);
+      for (CallRecord& record : WaitForFinished(wake)) Finish(record);
       if (Now() < next_progress) continue;
       next_progress += kProgressPeriod;
-      if (!on_progress({Now() - begin, in_flight_, &tally_})) stop_at_ = Now();
+      if (!callbacks_.on_progress({Now() - begin_, in_flight_, &tally_})) StopNow();
+      if (lost_since_ != absl::InfiniteFuture() && Now() - lost_since_ > kGoneAfter) StopNow();
     }
+    tally_.server_gone = lost_since_ != absl::InfiniteFuture();
     tally_.wall_seconds = absl::ToDoubleSeconds(
         std::max(std::max(last_end_, measure_from_) - measure_from_, absl::ZeroDuration()));
     return std::move(tally_);
@@ -68,47 +64,55 @@ class Runner {
  private:
   struct Due {
     absl::Time at;
-    int listener;
+    int stream;
     bool operator<(const Due& other) const { return at > other.at; }  // earliest on top
   };
-  struct Finished {
-    int listener;
-    absl::Duration lateness;
-    CallRecord record;
-  };
 
-  void ScheduleFirst(absl::Time begin) {
-    int count = std::max(options_.listeners, options_.concurrency);
+  void ScheduleFirst() {
+    if (open_loop_) return ScheduleArrival(0);
+    const int count = static_cast<int>(options_.level.amount);
     turns_.assign(count, 0);
-    for (int i = 0; i < count; ++i) due_.push({begin + options_.warmup * i / count, i});
+    for (int i = 0; i < count; ++i) due_.push({begin_ + options_.warmup * i / count, i});
   }
+
+  void ScheduleArrival(int stream) {
+    const absl::Duration at = arrivals_.Next();
+    if (at < absl::InfiniteDuration()) due_.push({begin_ + at, stream});
+  }
+
+  void StopNow() { stop_at_ = std::min(stop_at_, Now()); }
 
   void StartDue() {
     while (!due_.empty() && due_.top().at <= Now()) {
       Due due = due_.top();
       due_.pop();
       if (due.at >= stop_at_) continue;
+      if (open_loop_) ScheduleArrival(due.stream + 1);
       Start(due);
     }
     if (Now() >= stop_at_) due_ = {};
   }
 
   void Start(const Due& due) {
-    int turn = turns_[due.listener]++;
-    v1::SynthesizeConfig config = config_;
-    config.mutable_sampling()->set_seed(workload_.SpeechSeed(due.listener, turn));
+    CallPlan plan;
+    plan.id = next_id_++;
+    plan.stream = due.stream;
+    plan.scheduled = due.at;
+    workload_.Fill(open_loop_ ? 0 : turns_[due.stream]++, &plan);
     ++in_flight_;
-    absl::Duration lateness = Now() - due.at;
-    StartSpeechCall(stubs_[due.listener % stubs_.size()].get(), config,
-                    workload_.Text(due.listener, turn), options_.call_timeout,
-                    [this, listener = due.listener, lateness](CallRecord record) {
-                      MutexLock lock(&mu_);
-                      finished_.push_back({listener, lateness, std::move(record)});
-                      changed_.NotifyOne();
-                    });
+    caller_->Start(plan, [this](CallRecord record) {
+      MutexLock lock(&mu_);
+      finished_.push_back(std::move(record));
+      changed_.NotifyOne();
+    });
   }
 
-  std::vector<Finished> WaitForFinished(absl::Time until) {
+  void CancelWhatDoesNotEnd() {
+    if (Now() < stop_at_ + options_.drain_timeout || std::exchange(cancelled_, true)) return;
+    caller_->CancelAll();
+  }
+
+  std::vector<CallRecord> WaitForFinished(absl::Time until) {
     MutexLock lock(&mu_);
     while (finished_.empty()) {
       absl::Duration left = until - Now();
@@ -118,49 +122,64 @@ class Runner {
     return std::exchange(finished_, {});
   }
 
-  void Finish(Finished& finished) {
+  void Finish(const CallRecord& record) {
     --in_flight_;
-    const CallRecord& record = finished.record;
-    if (record.start >= measure_from_) {
-      tally_.Add(record, finished.lateness, options_.jitter_buffer);
+    NoteConnection(record);
+    tally_.NoteTiming(record);
+    if (record.scheduled >= measure_from_) {
+      tally_.Add(record);
+      callbacks_.on_record(record, begin_);
       last_end_ = std::max(last_end_, record.end);
       if (tally_.calls == options_.max_calls) stop_at_ = std::min(stop_at_, record.end);
     }
-    due_.push({NextStart(record), finished.listener});
+    // Not before this one was due, whatever clock its times are of.
+    if (!open_loop_) due_.push({std::max(NextStart(record), record.scheduled), record.stream});
+  }
+
+  void NoteConnection(const CallRecord& record) {
+    if (LostConnection(record)) {
+      ++tally_.lost_connections;
+      lost_since_ = std::min(lost_since_, record.end);
+    } else if (record.start > lost_since_) {
+      tally_.server_came_back = true;
+      lost_since_ = absl::InfiniteFuture();
+    }
   }
 
   absl::Time NextStart(const CallRecord& record) const {
-    if (!record.status.ok()) {
+    if (!record.status.ok() && !record.abandoned) {
       return record.end + DetailOf(record.status).retry_after.value_or(kRetryAfterError);
     }
-    if (options_.concurrency > 0 || record.arrivals.empty()) return record.end;
-    return SimulatePlayback(record.arrivals, options_.jitter_buffer).end;
+    if (options_.level.mode == LoadMode::kConcurrency || record.arrivals.empty()) return record.end;
+    return std::max(record.end, SimulatePlayback(record.arrivals, options_.jitter_buffer).end);
   }
 
   const LoadOptions& options_;
   const Workload& workload_;
-  v1::SynthesizeConfig config_;
-  std::vector<std::unique_ptr<v1::SpeechService::Stub>> stubs_;
+  Caller* const caller_;
+  const RunCallbacks& callbacks_;
+  const bool open_loop_;
+  ArrivalProcess arrivals_;
 
-  absl::Time measure_from_, stop_at_;
+  absl::Time begin_, measure_from_, stop_at_;
   absl::Time last_end_ = absl::InfinitePast();
+  absl::Time lost_since_ = absl::InfiniteFuture();  // no answer since
   std::priority_queue<Due> due_;
-  std::vector<int> turns_;  // [listener] texts begun
-  int64_t in_flight_ = 0;
+  std::vector<int> turns_;  // [stream] calls begun
+  int64_t next_id_ = 0, in_flight_ = 0;
+  bool cancelled_ = false;
   Tally tally_;
 
   Mutex mu_;
   CondVar changed_;
-  std::vector<Finished> finished_ ABSL_GUARDED_BY(mu_);
+  std::vector<CallRecord> finished_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace
 
-absl::StatusOr<Tally> RunLoad(const LoadOptions& options, const Workload& workload,
-                              const std::function<bool(const Progress&)>& on_progress) {
-  Runner runner(options, workload);
-  if (auto status = runner.Connect(); !status.ok()) return status;
-  return runner.Run(on_progress);
+Tally RunLoad(const LoadOptions& options, const Workload& workload, Caller* caller,
+              const RunCallbacks& callbacks) {
+  return Runner(options, workload, caller, callbacks).Run();
 }
 
 }  // namespace firstbyte

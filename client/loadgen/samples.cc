@@ -19,6 +19,10 @@ double Samples::max() const {
   return values_.empty() ? 0 : *std::max_element(values_.begin(), values_.end());
 }
 
+int64_t Samples::CountOver(double limit) const {
+  return std::count_if(values_.begin(), values_.end(), [&](double v) { return v > limit; });
+}
+
 std::optional<double> Samples::Percentile(double p) const {
   constexpr double kSlack = 1e-9;  // 1 - 0.9 is a little more than 0.1
   if (values_.size() * (1 - p) < 10 - kSlack) return std::nullopt;

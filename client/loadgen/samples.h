@@ -1,6 +1,7 @@
 // Raw samples of one quantity and their percentiles.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -12,7 +13,9 @@ class Samples {
   void Add(double value) { values_.push_back(value); }
   void Append(const Samples& other);
 
+  const std::vector<double>& values() const { return values_; }
   size_t size() const { return values_.size(); }
+  int64_t CountOver(double limit) const;
   double mean() const;  // 0 without samples
   double max() const;   // 0 without samples
   // Nearest rank, `p` in [0, 1). nullopt below 10 / (1 - p) samples: a p99 of fifty is no p99.

@@ -16,7 +16,8 @@ const Samples* SamplesNamed(absl::string_view name, const Tally& tally) {
   if (name == "ttfa") return &tally.ttfa;
   if (name == "rtf") return &tally.stream_rtf;
   if (name == "gap") return &tally.chunk_gap;
-  if (name == "lateness") return &tally.lateness;
+  if (name == "action_to_frame") return &tally.action_to_frame;
+  if (name == "send_lag") return &tally.send_lag;
   return nullptr;
 }
 
@@ -28,9 +29,16 @@ std::optional<double> PercentileNamed(absl::string_view name) {
   return std::nullopt;
 }
 
+// "action_to_frame_p95" -> {"action_to_frame", "p95"}
+std::pair<absl::string_view, absl::string_view> Parts(absl::string_view name) {
+  const size_t at = name.rfind('_');
+  if (at == absl::string_view::npos) return {name, ""};
+  return {name.substr(0, at), name.substr(at + 1)};
+}
+
 bool Known(absl::string_view name) {
   if (name == "underruns" || name == "errors") return true;
-  std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(name, '_');
+  const auto parts = Parts(name);
   return SamplesNamed(parts.first, Tally{}) != nullptr &&
          (parts.second == "max" || PercentileNamed(parts.second));
 }
@@ -39,7 +47,7 @@ bool Known(absl::string_view name) {
 std::optional<double> Value(absl::string_view name, const Tally& tally) {
   if (name == "underruns") return tally.underruns;
   if (name == "errors") return tally.failed();
-  std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(name, '_');
+  const auto parts = Parts(name);
   const Samples& samples = *SamplesNamed(parts.first, tally);
   if (parts.second != "max") return samples.Percentile(*PercentileNamed(parts.second));
   return samples.size() > 0 ? std::optional<double>(samples.max()) : std::nullopt;
@@ -56,11 +64,13 @@ absl::StatusOr<std::vector<SloBound>> ParseSlo(absl::string_view text) {
       return absl::InvalidArgumentError(
           absl::StrCat("--slo: '", part, "' is not name=number, such as ttfb_p95=0.015"));
     }
+    if (sides[0] == "underrun") sides[0] = "underruns";
+    if (sides[0] == "error") sides[0] = "errors";
     if (!Known(sides[0])) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--slo: '", sides[0],
-                       "' is not underruns, errors, or one of ttfb, ttfa, rtf, gap, lateness with "
-                       "_p50, _p90, _p95, _p99 or _max"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--slo: '", sides[0],
+          "' is not underruns, errors, or one of ttfb, ttfa, rtf, gap, action_to_frame, "
+          "send_lag with _p50, _p90, _p95, _p99 or _max"));
     }
     bound.name = std::string(sides[0]);
     bounds.push_back(bound);
@@ -84,6 +94,15 @@ std::vector<std::string> BrokenBounds(const std::vector<SloBound>& bounds, const
     }
   }
   return broken;
+}
+
+std::optional<double> TtfbTarget(const std::vector<SloBound>& bounds) {
+  std::optional<double> target;
+  for (const SloBound& bound : bounds) {
+    if (Parts(bound.name).first == "ttfb")
+      target = std::min(target.value_or(bound.limit), bound.limit);
+  }
+  return target;
 }
 
 }  // namespace firstbyte

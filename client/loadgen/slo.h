@@ -1,6 +1,7 @@
 // Bounds that a run must keep: --slo ttfb_p95=0.015,underruns=0
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,12 +16,15 @@ struct SloBound {
   double limit = 0;  // kept when value <= limit; seconds for durations
 };
 
-// Known names: {ttfb,ttfa,rtf,gap,lateness}_{p50,p90,p95,p99,max}, underruns, errors.
-// kInvalidArgument says which part is wrong.
+// Known names: {ttfb,ttfa,rtf,gap,action_to_frame,send_lag}_{p50,p90,p95,p99,max}, underruns,
+// errors. kInvalidArgument says which part is wrong.
 absl::StatusOr<std::vector<SloBound>> ParseSlo(absl::string_view text);
 
 // One line for each bound that `tally` breaks, or for which it has too few samples. Errors count
 // as broken even where no bound names them: refused calls flatter every other number.
 std::vector<std::string> BrokenBounds(const std::vector<SloBound>& bounds, const Tally& tally);
+
+// The tightest bound on TTFB, in seconds; nullopt when none names it.
+std::optional<double> TtfbTarget(const std::vector<SloBound>& bounds);
 
 }  // namespace firstbyte

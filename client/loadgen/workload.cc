@@ -6,7 +6,9 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "base/error.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "client/loadgen/draw.h"
 
 namespace firstbyte {
 namespace {
@@ -38,14 +40,6 @@ constexpr const char* kTexts[] = {
     "Goodbye, and have a pleasant journey.",
 };
 
-// SplitMix64's finaliser: every bit of the input moves about half of the output's.
-uint64_t Mix(uint64_t x) {
-  x += 0x9E3779B97F4A7C15;
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EB;
-  return x ^ (x >> 31);
-}
-
 }  // namespace
 
 absl::Span<const char* const> BuiltInTexts() { return kTexts; }
@@ -62,17 +56,51 @@ absl::StatusOr<std::vector<std::string>> ReadTexts(const std::string& path) {
   return texts;
 }
 
-Workload::Workload(std::vector<std::string> texts, uint64_t seed)
-    : texts_(std::move(texts)), seed_(seed) {}
-
-uint64_t Workload::Draw(int listener, int turn, int purpose) const {
-  return Mix(Mix(Mix(seed_ + purpose) + listener) + turn);
+std::string TextOfWords(int words, uint64_t draw) {
+  std::vector<std::string> chosen;
+  while (static_cast<int>(chosen.size()) < words) {
+    for (absl::string_view word : absl::StrSplit(kTexts[draw++ % std::size(kTexts)], ' ')) {
+      if (static_cast<int>(chosen.size()) < words) chosen.emplace_back(word);
+    }
+  }
+  std::string text = absl::StrJoin(chosen, " ");
+  if (!text.empty() && !absl::ascii_ispunct(text.back())) text += '.';
+  return text;
 }
 
-const std::string& Workload::Text(int listener, int turn) const {
-  return texts_[Draw(listener, turn, 0) % texts_.size()];
+Workload::Workload(WorkloadSpec spec, uint64_t seed) : spec_(std::move(spec)), seed_(seed) {}
+
+const std::string& Workload::Text(int stream, int turn) const {
+  return spec_.texts[Draw(seed_, Purpose::kText, stream, turn) % spec_.texts.size()];
 }
 
-uint64_t Workload::SpeechSeed(int listener, int turn) const { return Draw(listener, turn, 1) | 1; }
+uint64_t Workload::SpeechSeed(int stream, int turn) const {
+  return Draw(seed_, Purpose::kSpeechSeed, stream, turn) | 1;
+}
+
+Behaviour Workload::BehaviourOf(int stream, int turn) const {
+  double at = Fraction(Draw(seed_, Purpose::kBehaviour, stream, turn));
+  if ((at -= spec_.cancel_rate) < 0) return Behaviour::kCancel;
+  if ((at -= spec_.slow_reader_rate) < 0) return Behaviour::kReadSlowly;
+  return at - spec_.disconnect_rate < 0 ? Behaviour::kDisconnect : Behaviour::kListen;
+}
+
+void Workload::Fill(int turn, CallPlan* plan) const {
+  const int stream = plan->stream;
+  plan->behaviour = BehaviourOf(stream, turn);
+  plan->seed = SpeechSeed(stream, turn);
+  plan->text = Text(stream, turn);
+  plan->world = spec_.world;
+  plan->config = spec_.config;
+  plan->config.mutable_sampling()->set_seed(plan->seed);
+  if (!spec_.voices.empty()) {
+    plan->config.set_voice(
+        spec_.voices[Draw(seed_, Purpose::kVoice, stream, turn) % spec_.voices.size()]);
+  }
+  if (!spec_.encodings.empty()) {
+    plan->config.mutable_audio()->set_encoding(
+        spec_.encodings[Draw(seed_, Purpose::kEncoding, stream, turn) % spec_.encodings.size()]);
+  }
+}
 
 }  // namespace firstbyte

@@ -39,6 +39,11 @@ TEST(Slo, ErrorsBreakItUnlessAllowed) {
   EXPECT_THAT(BrokenBounds(*ParseSlo("ttfb_p50=1,errors=5"), tally), IsEmpty());
 }
 
+TEST(Slo, TheTightestBoundOnTtfbIsTheTarget) {
+  EXPECT_EQ(TtfbTarget(*ParseSlo("ttfb_p95=0.02,ttfb_p50=0.01,underrun=0")), 0.01);
+  EXPECT_FALSE(TtfbTarget(*ParseSlo("underruns=0,action_to_frame_p95=0.1")));
+}
+
 TEST(Slo, WhatIsNotUnderstoodIsAnError) {
   for (const char* bad :
        {"", "ttfb_p95", "ttfb_p95=x", "ttfb_p42=1", "speed_p95=1", "ttfb=1", "underruns=0=1"}) {

@@ -1,0 +1,49 @@
+// The gRPC calls of a load generator that have not ended.
+#pragma once
+
+#include <set>
+
+#include <grpcpp/client_context.h>
+
+#include "base/mutex.h"
+
+namespace firstbyte {
+
+// Thread-safe. A call is Added before it starts, Forgotten when its context is about to go, and has
+// Left when it touches nothing any more.
+class LiveCalls {
+ public:
+  ~LiveCalls() {  // waits until all have left
+    MutexLock lock(&mu_);
+    while (count_ > 0) changed_.Wait(&mu_);
+  }
+
+  void Add(grpc::ClientContext* context) {
+    MutexLock lock(&mu_);
+    contexts_.insert(context);
+    ++count_;
+  }
+  // Whether CancelAll had cancelled it.
+  bool Forget(grpc::ClientContext* context) {
+    MutexLock lock(&mu_);
+    contexts_.erase(context);
+    return cancelled_.erase(context) > 0;
+  }
+  void Leave() {
+    MutexLock lock(&mu_);
+    if (--count_ == 0) changed_.NotifyAll();
+  }
+  void CancelAll() {
+    MutexLock lock(&mu_);
+    for (grpc::ClientContext* context : contexts_) context->TryCancel();
+    cancelled_ = contexts_;
+  }
+
+ private:
+  Mutex mu_;
+  CondVar changed_;
+  std::set<grpc::ClientContext*> contexts_ ABSL_GUARDED_BY(mu_), cancelled_ ABSL_GUARDED_BY(mu_);
+  int count_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+}  // namespace firstbyte
