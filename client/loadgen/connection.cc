@@ -104,6 +104,9 @@ FragileConnection::~FragileConnection() {
   if (fd_ >= 0) close(fd_);
 }
 
-void FragileConnection::Cut() { shutdown(fd_, SHUT_RDWR); }
+void FragileConnection::Cut() {
+  shutdown(fd_, SHUT_RDWR);
+  close(std::exchange(fd_, -1));
+}
 
 }  // namespace firstbyte

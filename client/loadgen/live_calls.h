@@ -1,11 +1,15 @@
 // The gRPC calls of a load generator that have not ended.
 #pragma once
 
+#include <memory>
 #include <set>
+#include <utility>
+#include <vector>
 
 #include <grpcpp/client_context.h>
 
 #include "base/mutex.h"
+#include "client/loadgen/connection.h"
 
 namespace firstbyte {
 
@@ -33,6 +37,12 @@ class LiveCalls {
     MutexLock lock(&mu_);
     if (--count_ == 0) changed_.NotifyAll();
   }
+  // Until the end, when no call lives: gRPC 1.51 aborts now and then when the last reference to a
+  // channel that was made from a socket goes in a callback, while the socket is being closed.
+  void Keep(std::shared_ptr<FragileConnection> connection) {
+    MutexLock lock(&mu_);
+    kept_.push_back(std::move(connection));
+  }
   void CancelAll() {
     MutexLock lock(&mu_);
     for (grpc::ClientContext* context : contexts_) context->TryCancel();
@@ -44,6 +54,7 @@ class LiveCalls {
   CondVar changed_;
   std::set<grpc::ClientContext*> contexts_ ABSL_GUARDED_BY(mu_), cancelled_ ABSL_GUARDED_BY(mu_);
   int count_ ABSL_GUARDED_BY(mu_) = 0;
+  std::vector<std::shared_ptr<FragileConnection>> kept_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace firstbyte

@@ -42,6 +42,7 @@ class SpeechCall : public grpc::ClientBidiReactor<v1::SynthesizeRequest, v1::Syn
       if (fragile.ok()) {
         fragile_ = *std::move(fragile);
         channel = fragile_->channel();
+        live_->Keep(fragile_);
       }
     }
     connections.Authorise(&context_);
@@ -128,7 +129,7 @@ class SpeechCall : public grpc::ClientBidiReactor<v1::SynthesizeRequest, v1::Syn
   const std::function<void(CallRecord)> done_;
   const uint64_t leave_after_;  // audio messages
   grpc::ClientContext context_;
-  std::unique_ptr<FragileConnection> fragile_;
+  std::shared_ptr<FragileConnection> fragile_;
   std::unique_ptr<v1::SpeechService::Stub> stub_;
   v1::SynthesizeRequest config_, text_;
   v1::SynthesizeResponse response_;

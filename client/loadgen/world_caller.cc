@@ -49,6 +49,7 @@ class WorldCall : public grpc::ClientBidiReactor<v1::StepWorldRequest, v1::StepW
       if (fragile.ok()) {
         fragile_ = *std::move(fragile);
         channel = fragile_->channel();
+        live_->Keep(fragile_);
       }
     }
     connections.Authorise(&context_);
@@ -219,7 +220,7 @@ class WorldCall : public grpc::ClientBidiReactor<v1::StepWorldRequest, v1::StepW
   LiveCalls* const live_;
   const std::function<void(CallRecord)> done_;
   grpc::ClientContext context_;
-  std::unique_ptr<FragileConnection> fragile_;
+  std::shared_ptr<FragileConnection> fragile_;
   std::unique_ptr<v1::WorldService::Stub> stub_;
   v1::StepWorldResponse response_;
   // A new one each time: the last one's callback may not have returned yet.

@@ -77,7 +77,7 @@ class Server:
 def load(server, seconds, *arguments):
     return subprocess.run(
         [BUILD / "bin/loadgen", "--target", f"127.0.0.1:{server.port}", "--duration", str(seconds),
-         "--warmup", "1", "--quiet", *arguments], capture_output=True, text=True)
+         "--warmup", "1", "--quiet", "--ttfb-target", "10m", *arguments], capture_output=True, text=True)
 
 
 def cut_off(server, seconds):
