@@ -5,7 +5,9 @@ set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
-set(CMAKE_INSTALL_RPATH_USE_LINK_PATH ON)  # an installed program still finds LibTorch
+# An installed program finds LibTorch beside it (component libtorch), else where it was built with it.
+set(CMAKE_INSTALL_RPATH "\$ORIGIN/../lib/firstbyte")
+set(CMAKE_INSTALL_RPATH_USE_LINK_PATH ON)
 
 add_library(firstbyte_options INTERFACE)
 target_include_directories(firstbyte_options INTERFACE ${PROJECT_SOURCE_DIR})

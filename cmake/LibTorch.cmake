@@ -24,3 +24,10 @@ target_compile_definitions(firstbyte_torch INTERFACE _GLIBCXX_USE_CXX11_ABI=1)
 target_link_libraries(firstbyte_torch INTERFACE
   ${_torch}/lib/libtorch_cpu.so ${_torch}/lib/libc10.so
   -Wl,--disable-new-dtags,-rpath,${_torch}/lib -Wl,--allow-shlib-undefined)
+
+# For an image: what the programs load of LibTorch, 440 MB; `cmake --install` alone leaves it out.
+file(GLOB _firstbyte_cuda ${FIRSTBYTE_LIBTORCH}/nvidia/*/lib/libcudart.so.*
+     ${FIRSTBYTE_LIBTORCH}/nvidia/*/lib/libcupti.so.*)
+install(FILES ${_torch}/lib/libtorch_cpu.so ${_torch}/lib/libc10.so ${_torch}/lib/libgomp.so.1
+        ${_firstbyte_cuda}
+        DESTINATION lib/firstbyte COMPONENT libtorch EXCLUDE_FROM_ALL)
