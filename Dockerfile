@@ -8,7 +8,7 @@ ARG DEVICE=cpu
 
 FROM ${DEBIAN} AS deps
 WORKDIR /src
-COPY scripts/setup scripts/apt-packages scripts/libtorch-requirements.txt scripts/
+COPY scripts/setup scripts/apt-packages scripts/libtorch-requirements.txt scripts/test-requirements.txt scripts/
 RUN scripts/setup --test && rm -rf /var/lib/apt/lists/*
 
 FROM deps AS build
