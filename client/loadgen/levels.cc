@@ -13,7 +13,7 @@ namespace {
 
 double Power(const Tally& tally) {
   const Samples& latency = tally.action_to_frame.size() > 0 ? tally.action_to_frame : tally.ttfb;
-  if (latency.mean() <= 0) return 0;
+  if (latency.mean() <= 0 || !WhyInvalid(tally).empty()) return 0;
   return tally.PerSecond(static_cast<double>(tally.good)) / latency.mean();
 }
 
@@ -32,6 +32,7 @@ std::vector<std::string> Row(const LevelResult& level, bool is_knee, bool worlds
   for (const std::string& one : remarks) absl::StrAppend(&remark, remark.empty() ? "" : ", ", one);
   const Samples& second = worlds ? tally.action_to_frame : tally.ttfa;
   return {Describe(level.options.level),
+          tally.ttfb.size() > 0 ? absl::StrFormat("%.2f", tally.ttfb.mean() * 1000) : "n/a",
           Ms(tally.ttfb, 0.5),
           Ms(tally.ttfb, 0.95),
           Ms(tally.ttfb, 0.99),
@@ -63,7 +64,7 @@ std::string LevelTable(const std::vector<LevelResult>& levels) {
                                   [](const auto& level) { return level.tally.blocks > 0; });
   const std::string second = worlds ? "A2F" : "TTFA";
   std::vector<std::vector<std::string>> rows = {
-      {"load", "TTFB p50 ms", "p95", "p99", absl::StrCat(second, " p50"),
+      {"load", "TTFB mean ms", "p50", "p95", "p99", absl::StrCat(second, " p50"),
        absl::StrCat(second, " p95"), "good/s", worlds ? "frames/s" : "audio s/s", "underruns",
        "refused", "failed", "calls", ""}};
   const auto knee = Knee(levels);

@@ -21,7 +21,8 @@ struct LevelResult {
 
 // The index of the level with the most throughput for its latency (Kleinrock's power: good requests
 // a second / mean TTFB): beyond it latency grows faster than work done. nullopt below three levels
-// or without one good request. In worlds of LOCKSTEP latency is action to frame.
+// or without one good request; INVALID levels do not count. In worlds of LOCKSTEP latency is action
+// to frame.
 std::optional<size_t> Knee(const std::vector<LevelResult>& levels);
 
 // One line a level, the knee and broken bounds marked; a heading first.

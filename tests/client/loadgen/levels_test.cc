@@ -32,6 +32,12 @@ TEST(Knee, TwoLevelsHaveNone) {
   EXPECT_FALSE(Knee({Level(1, 0, 0.01), Level(2, 0, 0.01), Level(3, 0, 0.01)}));
 }
 
+TEST(Knee, IsNoInvalidLevel) {
+  std::vector<LevelResult> levels = {Level(1, 10, 0.01), Level(2, 20, 0.01), Level(4, 90, 0.01)};
+  levels[2].tally.server_came_back = true;
+  EXPECT_EQ(Knee(levels), 1u);
+}
+
 TEST(LevelTable, SaysWhichBoundsBreakAndWhatIsInvalid) {
   std::vector<LevelResult> levels = {Level(1, 10, 0.010), Level(2, 20, 0.010)};
   levels[0].broken = {"underruns is 3, over 0"};
