@@ -23,6 +23,7 @@
 #include "server/rpc/live_calls.h"
 #include "server/rpc/raw_message.h"
 #include "server/rpc/status.h"
+#include "server/rpc/trace_context.h"
 #include "server/stream/stream_context.h"
 
 namespace firstbyte {
@@ -95,6 +96,7 @@ class StreamCall : public Reactor,
     finished_ = true;
     if (end.request_id.empty()) end.request_id = request_id_;
     AddTrailers(end, rpc_);
+    LogTrace(end.request_id, *rpc_);
     Reactor::Finish(ToGrpcStatus(end.status));
   }
 

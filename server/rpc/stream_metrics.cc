@@ -30,33 +30,43 @@ void ObservePhases(const RequestTiming& timing, const RequestMetrics& metrics) {
 
 double Millis(absl::Duration d) { return absl::ToDoubleMilliseconds(d); }
 
+// What every line of a request says; the phases are those of docs/metrics.md.
+nlohmann::json LineOf(const std::string& request_id, const std::string& method,
+                      const std::string& model, const absl::Status& status,
+                      const RequestTiming& timing) {
+  nlohmann::json line = {{"request_id", request_id},
+                         {"method", method},
+                         {"model", model},
+                         {"code", absl::StatusCodeToString(status.code())},
+                         {"model_load_ms", Millis(timing.model_load)},
+                         {"queue_ms", Millis(timing.queue)},
+                         {"prefill_ms", Millis(timing.prefill)},
+                         {"generation_ms", Millis(timing.generation)},
+                         {"decode_ms", Millis(timing.decode)},
+                         {"encode_ms", Millis(timing.encode)},
+                         {"ttfb_ms", Millis(timing.first_byte)},
+                         {"total_ms", Millis(timing.total)},
+                         {"mean_batch_size", timing.mean_batch_size},
+                         {"rtf", timing.realtime_factor}};
+  if (!status.ok()) line["reason"] = DetailOf(status).reason;
+  return line;
+}
+
 void LogRequest(const RequestRecord& record) {
   const SpeechSummary& summary = record.end.summary;
-  nlohmann::json line = {{"request_id", record.end.request_id},
-                         {"method", record.method},
-                         {"model", record.model},
-                         {"code", absl::StatusCodeToString(record.end.status.code())},
-                         {"text_characters", summary.text_characters},
-                         {"audio_ms", Millis(summary.audio_duration)},
-                         {"ttfb_ms", Millis(summary.timing.first_byte)},
-                         {"queue_ms", Millis(summary.timing.queue)},
-                         {"total_ms", Millis(summary.timing.total)},
-                         {"rtf", summary.timing.realtime_factor}};
-  if (!record.end.status.ok()) line["reason"] = DetailOf(record.end.status).reason;
+  nlohmann::json line =
+      LineOf(record.end.request_id, record.method, record.model, record.end.status, summary.timing);
+  line["text_characters"] = summary.text_characters;
+  line["audio_ms"] = Millis(summary.audio_duration);
   LogInfo("request", line);
 }
 
 void LogWorld(const WorldRecord& record) {
   const WorldSummary& summary = record.end.summary;
-  nlohmann::json line = {{"request_id", record.end.request_id},
-                         {"method", "StepWorld"},
-                         {"model", record.model},
-                         {"code", absl::StatusCodeToString(record.end.status.code())},
-                         {"blocks", summary.blocks},
-                         {"skipped_blocks", summary.skipped_blocks},
-                         {"total_ms", Millis(summary.timing.total)},
-                         {"rtf", summary.timing.realtime_factor}};
-  if (!record.end.status.ok()) line["reason"] = DetailOf(record.end.status).reason;
+  nlohmann::json line =
+      LineOf(record.end.request_id, "StepWorld", record.model, record.end.status, summary.timing);
+  line["blocks"] = summary.blocks;
+  line["skipped_blocks"] = summary.skipped_blocks;
   LogInfo("request", line);
 }
 

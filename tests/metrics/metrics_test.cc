@@ -11,6 +11,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "metrics/instruments.h"
 
 namespace firstbyte {
 namespace {
@@ -34,6 +35,13 @@ TEST(Metrics, KnownSeriesAreZeroBeforeAnythingHappens) {
                               "model=\"rms\"} 0"));
   EXPECT_THAT(text, HasSubstr("firstbyte_stream_underruns_total{model=\"rms\"} 0"));
   EXPECT_THAT(text, HasSubstr("firstbyte_step_seconds_count{model=\"rms\",stage=\"decode\"} 0"));
+}
+
+TEST(Metrics, EveryInstrumentOfTheTableIsExportedFromTheStart) {
+  std::string text = Scrape(Metrics({"rms"}, {"0.1", "avx2"}, {"rooms"}));
+  for (const Instrument& row : Instruments()) {
+    EXPECT_THAT(text, HasSubstr("# TYPE " + std::string(row.name) + " "));
+  }
 }
 
 TEST(Metrics, WorldsHaveTheirOwnSeries) {

@@ -1,0 +1,79 @@
+"""The log line of a request: its id, every timing, and the client's trace.
+
+Run: python3 tests/rpc/request_log_test.py <firstbyted> <firstbyte>
+"""
+
+import json
+import subprocess
+import sys
+import unittest
+
+import grpc
+
+FIRSTBYTED, FIRSTBYTE = sys.argv.pop(1), sys.argv.pop(1)
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+TIMINGS = {"model_load_ms", "queue_ms", "prefill_ms", "generation_ms", "decode_ms", "encode_ms", "ttfb_ms",
+           "total_ms", "rtf", "mean_batch_size"}
+
+
+class RequestLog(unittest.TestCase):
+    def setUp(self):
+        self.server = subprocess.Popen(
+            [FIRSTBYTED, "--models", "scripted,scripted-world", "--listen", "127.0.0.1:0", "--metrics-listen",
+             "off", "--log-format", "json"], stderr=subprocess.PIPE, text=True)
+        self.addCleanup(self.stop)
+        self.target = f"127.0.0.1:{self.line('ready')['port']}"
+
+    def stop(self):
+        self.server.kill()
+        self.server.wait()
+        self.server.stderr.close()
+
+    def line(self, event):
+        return next(fields for fields in map(json.loads, self.server.stderr) if fields["event"] == event)
+
+    def firstbyte(self, *arguments, given=None):
+        subprocess.run([FIRSTBYTE, "--target", self.target, *arguments], input=given, text=True, check=True,
+                       stdout=subprocess.DEVNULL, timeout=60)
+
+    def speak(self, *metadata):
+        """A request without a text, which is refused."""
+        with grpc.insecure_channel(self.target) as channel:
+            method = channel.unary_stream("/firstbyte.v1.SpeechService/SynthesizeOnce", lambda b: b, lambda b: b)
+            with self.assertRaises(grpc.RpcError):
+                list(method(b"", metadata=metadata, timeout=60))
+
+    def test_speech_has_every_timing_and_none_of_its_text(self):
+        self.firstbyte("say", "A secret sentence.", "--out", "-")
+        line = self.line("request")
+        self.assertLessEqual(TIMINGS, set(line))
+        self.assertEqual(line["code"], "OK")
+        self.assertGreater(line["total_ms"], 0)
+        self.assertTrue(line["request_id"])
+        self.assertNotIn("secret", json.dumps(line))
+
+    def test_a_walk_has_every_timing(self):
+        self.firstbyte("play", "--script", "-", given="W 3\n")
+        line = self.line("request")
+        self.assertLessEqual(TIMINGS | {"blocks", "skipped_blocks"}, set(line))
+        self.assertEqual(line["blocks"], 3)
+
+    def test_a_trace_is_joined_by_the_request_id(self):
+        self.speak(("x-request-id", "mine"), ("traceparent", TRACE))
+        lines = {}
+        while len(lines) < 2:
+            fields = json.loads(self.server.stderr.readline())
+            lines[fields["event"]] = fields
+        self.assertEqual(lines["request"]["request_id"], "mine")
+        self.assertEqual((lines["request_trace"]["request_id"], lines["request_trace"]["traceparent"]),
+                         ("mine", TRACE))
+
+    def test_what_is_no_trace_is_not_logged(self):
+        self.speak(("x-request-id", "first"), ("traceparent", "00-nonsense"))
+        self.speak(("x-request-id", "second"))
+        events = [json.loads(self.server.stderr.readline())["event"] for _ in range(2)]
+        self.assertEqual(events, ["request", "request"])
+
+
+if __name__ == "__main__":
+    unittest.main()
