@@ -145,19 +145,22 @@ TEST_F(OddWorldInputTest, AStaleTokenIsRefused) {
     player.Send(Step(2, "A"));
     player.ReadBlocks(1);
     newer = player.opened();
+    // Said after a block: by then `opened` was written, so this shows that the new token arrived.
+    player.Send(Step(3, "S"));
+    player.ReadBlocks(2);
     Player stale(server.stub.get());  // while somebody plays it
     stale.Send(ResumeWith(opened, opened.token()));
     ExpectEnd(&stale, StatusCode::PERMISSION_DENIED, "TOKEN_SUPERSEDED");
-    player.Send(Step(3, "S"));
-    player.ReadBlocks(2);
-    EXPECT_EQ(player.blocks().size(), 2u);
+    player.Send(Step(4, "S"));
+    player.ReadBlocks(3);
+    EXPECT_EQ(player.blocks().size(), 3u);
   }
   ASSERT_TRUE(server.host->worlds().WaitUntilParked(absl::Seconds(30)));
   Player stale(server.stub.get());  // while it is parked
   stale.Send(ResumeWith(opened, opened.token()));
   ExpectEnd(&stale, StatusCode::PERMISSION_DENIED, "TOKEN_SUPERSEDED");
   Player right(server.stub.get());
-  right.Send(ResumeWith(newer, newer.token(), 2));
+  right.Send(ResumeWith(newer, newer.token(), 3));
   EXPECT_GE(right.ReadUntil("opened"), 0);
 }
 
