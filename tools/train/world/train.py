@@ -3,7 +3,7 @@
     python -m tools.train.world.train [--bf16] [--stages "autoencoder dynamics ..."]
 
 Stages: autoencoder -> dynamics -> sound -> prompt -> depth -> pool (frames as latents) -> renderer
--> localizer -> dit -> export. Each leaves its result in the cache folder and is skipped when that
+-> decoder (again, on the renderer's latents) -> localizer -> dit -> export. Each leaves its result in the cache folder and is skipped when that
 is there; an interrupted stage goes on from its checkpoint. All data come from simulator.cc.
 """
 
@@ -53,6 +53,11 @@ def gradients(x):
     return x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :]
 
 
+def picture_loss(y, x):
+    error = sum((a - b).abs().mean() for a, b in zip(gradients(y), gradients(x)))
+    return F.l1_loss(y, x) + 2 * F.mse_loss(y, x) + 0.5 * error
+
+
 def train_autoencoder(world, minutes):
     model = world.autoencoder
     loop = Loop("autoencoder", model, CACHE, minutes)
@@ -67,9 +72,7 @@ def train_autoencoder(world, minutes):
             z = model.encode(x)
             y = model.decode(z + 0.05 * torch.randn_like(z))
         y, z = y.float(), z.float()
-        error = sum((a - b).abs().mean() for a, b in zip(gradients(y), gradients(x)))
-        return (F.l1_loss(y, x) + 2 * F.mse_loss(y, x) + 0.5 * error
-                + 1e-4 * z.square().mean())
+        return picture_loss(y, x) + 1e-4 * z.square().mean()
 
     loop.run(batches, loss, lambda: {"PSNR dB": psnr(model.decode(model.encode(held)), held).item()})
     whiten(model, loop)
@@ -89,7 +92,8 @@ def whiten(model, loop):
 # --- dynamics -----------------------------------------------------------------------------------
 
 def transitions(rng, n, noise):
-    """Half of the states pushed against walls. -> state, action, next state"""
+    """Half of the states pushed against walls; noise: strength of errors put on the place.
+    -> state, action, next state"""
     states, actions = simulator.uniform_states(rng, n), simulator.mashed_keys(rng, n)
     states[:, 4] = rng.random(n) < 0.3
     states[:, 5] = np.where(rng.random(n) < 0.5, 0, rng.integers(0, 6, n))
@@ -97,12 +101,12 @@ def transitions(rng, n, noise):
         states[:n // 2] = simulator.advance(states[:n // 2], actions[:n // 2])
     following = simulator.advance(states, actions)
     if noise:  # the clean next state is the target, so that walls push the state back
-        scale = rng.choice([0, 0.004, 0.02], (n, 1), p=[0.4, 0.5, 0.1])
+        scale = noise * rng.choice([0, 0.004, 0.02], (n, 1), p=[0.4, 0.5, 0.1])
         states[:, :2] += rng.normal(0, 1, (n, 2)) * scale
     return [torch.as_tensor(x) for x in (states, actions, following)]
 
 
-def dynamics_loss(model, batch):
+def dynamics_loss(model, batch, beta):
     state, action, following = batch
     motion, *logits = model(state, action)
     d = CONFIG["dynamics"]
@@ -110,7 +114,7 @@ def dynamics_loss(model, batch):
     turn = turn - 2 * np.pi * torch.floor(turn / (2 * np.pi) + 0.5)
     target = torch.cat([(following[:, :2] - state[:, :2]) / d["move"], turn[:, None] / d["turn"]],
                        -1)
-    loss = F.smooth_l1_loss(motion, target, beta=0.03)
+    loss = F.smooth_l1_loss(motion, target, beta=beta)
     for i, part in enumerate(logits):
         loss = loss + 0.1 * F.cross_entropy(part, following[:, 3 + i].long())
     return loss
@@ -126,22 +130,24 @@ def roll_out_error(model, ticks=500, streams=64):
         state = model.advance(state, action)
     error = np.hypot(*(state.numpy() - true[-1])[:, :2].T)
     return {"cells off": float(np.median(error)), "cells off p90": float(np.quantile(error, 0.9)),
-            "in walls": 1 - simulator.free(state.numpy(), 0.1).mean()}
+            "in walls": float(1 - simulator.free(state.numpy(), 0.1).mean())}
 
 
-def train_dynamics(world, clean_minutes, noisy_minutes):
+def train_dynamics(world, minutes):
+    """Clean, then with errors that the walls push back, then finer ones."""
     model = world.dynamics
-    for name, minutes, rate, noise in (("dynamics-clean", clean_minutes, 3e-3, False),
-                                       ("dynamics", noisy_minutes, 2e-3, True)):
-        loop = Loop(name, model, CACHE, minutes, rate=rate, clock=time.thread_time)
+    for name, share, rate, noise, beta in (("dynamics-clean", 0.15, 3e-3, 0, 0.03),
+                                           ("dynamics-noisy", 0.35, 2e-3, 1, 0.03),
+                                           ("dynamics", 0.5, 1e-3, 0.4, 0.01)):
+        loop = Loop(name, model, CACHE, share * minutes, rate=rate, clock=time.thread_time)
         rng = np.random.default_rng(3 + loop.steps)
 
         def batches():
             while True:
                 yield transitions(rng, 1536, noise), 1536
 
-        loop.run(batches, lambda batch: dynamics_loss(model, batch), lambda: roll_out_error(model),
-                 100)
+        loop.run(batches, lambda batch: dynamics_loss(model, batch, beta),
+                 lambda: roll_out_error(model), 100)
 
 
 # --- sound and prompt ----------------------------------------------------------------------------
@@ -338,9 +344,61 @@ def train_localizer(world, minutes):
     loop.run(batches, loss, evaluate, 60)
 
 
+# --- decoder, once more -------------------------------------------------------------------------
+
+def train_decoder(world, minutes):
+    """Finishes the decoder on what it is given when the world is played: two thirds the renderer's
+    estimates, one third latents of frames with wisps. The latents themselves stay."""
+    poses = torch.load(CACHE / "poses.pt", weights_only=True)
+    walks = torch.load(CACHE / "walks.pt", weights_only=True)
+    eye, ticks = torch.eye(THEMES), len(walks["themes"])
+    loop = Loop("decoder", world.autoencoder.decoder, CACHE, minutes, rate=6e-4,
+                clock=time.thread_time)
+    rng = np.random.default_rng(15 + loop.steps)
+
+    def pictures_at(pose, theme, wisp=None):
+        states = np.pad(pose.numpy(), ((0, 0), (0, 3)))
+        return pictures(simulator.render(states, theme.numpy(),
+                                         None if wisp is None else wisp.numpy()))
+
+    @torch.no_grad()
+    def estimated(index):
+        pose, theme = poses["pose"][index], poses["theme"][index]
+        columns = world.renderer.columns(world.rays(pose, world.rays.depth(pose)))
+        return world.renderer(columns, eye[theme]), pictures_at(pose, theme)
+
+    def batches():
+        while True:
+            estimate, frames = estimated(rng.integers(0, POSES - 1000, 16))
+            t, n = rng.integers(0, ticks, 8), rng.integers(0, STREAMS, 8)
+            lit = walks["latents"][t, n].float()
+            lit = lit + 0.1 * torch.randn_like(lit)
+            seen = pictures_at(walks["states"][t + 1, n][:, :3], walks["themes"][t, n],
+                               walks["wisps"][t + 1, n])
+            yield (torch.cat([estimate, lit]), torch.cat([frames, seen])), 24
+
+    def loss(batch):
+        with autocast():
+            y = world.autoencoder.decode(batch[0])
+        return picture_loss(y.float(), batch[1])
+
+    held, truth = estimated(np.arange(POSES - 300, POSES))
+    own = world.autoencoder.encode(truth).detach()
+
+    def evaluate():
+        made = world.autoencoder.decode(held)
+        each = -10 * torch.log10((made.clamp(0, 1) - truth).square().mean((1, 2, 3)))
+        return {"estimate PSNR dB": psnr(made, truth).item(), "mean of dB": each.mean().item(),
+                "latents PSNR dB": psnr(world.autoencoder.decode(own), truth).item()}
+
+    with torch.inference_mode():
+        print(f"decoder: before {evaluate()}", flush=True)
+    loop.run(batches, loss, evaluate, 120)
+
+
 # --- everything ---------------------------------------------------------------------------------
 
-STAGES = "autoencoder dynamics sound prompt depth pool renderer localizer dit export"
+STAGES = "autoencoder dynamics sound prompt depth pool renderer decoder localizer dit export"
 
 
 def latest_world():
@@ -348,7 +406,7 @@ def latest_world():
     torch.manual_seed(1)
     world = World()
     for name, module in (("autoencoder", world.autoencoder), ("dynamics", world.dynamics),
-                         ("localizer", world.localizer)):
+                         ("decoder", world.autoencoder.decoder), ("localizer", world.localizer)):
         if (weights := averaged(CACHE, name)) is not None:
             module.load_state_dict(weights)
     for name, module in (("sound", world.audio), ("prompt", world.prompt)):
@@ -370,8 +428,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", default="models/state-dit-rooms")
     parser.add_argument("--stages", default=STAGES)
-    for name, minutes in (("autoencoder", 22), ("dynamics", 8), ("depth", 1.5), ("renderer", 15),
-                          ("localizer", 4), ("dit", 35)):
+    for name, minutes in (("autoencoder", 22), ("dynamics", 10), ("depth", 1), ("renderer", 12),
+                          ("decoder", 6), ("localizer", 3), ("dit", 30)):
         parser.add_argument(f"--{name}-minutes", type=float, default=minutes)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--bf16", action="store_true", help="faster on CPUs with AVX512-BF16 only")
@@ -380,13 +438,13 @@ def main():
     BF16 = a.bf16
     world = latest_world()
     run = {"autoencoder": lambda: train_autoencoder(world, a.autoencoder_minutes),
-           "dynamics": lambda: train_dynamics(world, 0.3 * a.dynamics_minutes,
-                                              0.7 * a.dynamics_minutes),
+           "dynamics": lambda: train_dynamics(world, a.dynamics_minutes),
            "sound": lambda: fit_sound(world),
            "prompt": lambda: train_prompt(world),
            "depth": lambda: train_depth(world, a.depth_minutes),
            "pool": lambda: make_pools(world),
            "renderer": lambda: train_renderer(world, a.renderer_minutes),
+           "decoder": lambda: train_decoder(world, a.decoder_minutes),
            "localizer": lambda: train_localizer(world, a.localizer_minutes),
            "dit": lambda: train_dit(world, a.dit_minutes, autocast),
            "export": lambda: export(world, a.out)}
