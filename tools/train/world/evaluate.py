@@ -334,6 +334,64 @@ def write_png(path, rows, scale=3):
                            + chunk(b"IDAT", zlib.compress(raw, 9)) + chunk(b"IEND", b""))
 
 
+def rows(r):
+    """The table of MODEL_CARD.md: what, value, bar."""
+    if "walks" in r:
+        bars = {"1": 32, "8": 31, "32": 30, "128": 28, "512": 26}
+        for t, x in r["walks"]["psnr"].items():
+            yield (f"PSNR at frame {t}, mean of dB (of mean MSE; of a frozen first frame)",
+                   f"{x['mean_of_db']:.1f} ({x['db_of_mean']:.1f}; {x['frozen_first_frame']:.1f}) "
+                   "dB", f">= {bars[t]}" if t in bars else "")
+        yield "footsteps F1, 512 frames", f"{r['walks']['footsteps_f1']:.3f}", ">= .95"
+        yield "bumps F1, 512 frames", f"{r['walks']['bumps_f1']:.3f}", ">= .90"
+        yield ("off the simulator's place after 512 frames, median (90 %)",
+               f"{r['walks']['cells_off_median']:.3f} ({r['walks']['cells_off_p90']:.2f}) cells", "")
+    if "long" in r:
+        x = r["long"]
+        yield (f"edges against real, first and last fifth of {x['frames']} frames",
+               f"{x['edges_first_fifth']:.2f}, {x['edges_last_fifth']:.2f}", ".9 to 1.1")
+        yield ("change of brightness, contrast over them (full scale 1)",
+               f"{x['brightness_change']:+.4f}, {x['contrast_change']:+.4f}", "none")
+        yield ("theme accuracy over them (the classifier's own)",
+               f"{x['theme_accuracy']:.3f} ({x['theme_accuracy_of_simulator']:.3f})",
+               ">= .9 of it")
+    if "actions" in r:
+        yield ("action told after 4 frames, of 7 (worst)",
+               f"{np.mean(list(r['actions'].values())):.3f} ({min(r['actions'].values()):.3f})",
+               ">= .97 each")
+    if "prompts" in r:
+        x = r["prompts"]
+        yield "unseen wordings understood", f"{x['wordings_understood']:.2f}", ""
+        yield ("new theme at frames 1, 2, 3 after the switch: PSNR",
+               ", ".join(f"{v:.1f}" for v in x["psnr_frames_1_2_3"]) + " dB", "within 3 frames")
+    if "seed_images" in r:
+        x = r["seed_images"]
+        yield ("seed image within .25 cell (median; heading; theme)",
+               f"{x['within_quarter_cell']:.2f} ({x['median_cells']:.3f} cells; "
+               f"{x['median_degrees']:.1f} degrees; {x['theme']:.2f})", ">= .80")
+    if "ablations" in r:
+        x = r["ablations"]
+        for name, value in x["wisp_db"].items():
+            loss = x["wisp_db"]["whole"] - value
+            yield (f"PSNR within the wisp: {name}", f"{value:.1f} dB",
+                   "" if name == "whole" else f"costs {loss:.1f} dB; >= 3")
+        for name, value in x["sound_rms_error"].items():
+            yield f"RMS error of the sound: {name}", f"{value:.4f}", ""
+    if "cost" in r:
+        x = r["cost"]
+        yield ("denoise + decode, eager PyTorch, one thread", f"{x['denoise and decode']:.1f} ms",
+               "<= 12")
+
+
+def write_card(path, results):
+    """Puts the table between the card's markers."""
+    text, table = Path(path).read_text(), "| measure | value | bar |\n|---|---|---|\n"
+    table += "".join(f"| {a} | {b} | {c} |\n" for a, b, c in rows(results))
+    head, rest = text.split("<!-- results -->\n")
+    Path(path).write_text(head + "<!-- results -->\n" + table + "<!-- end -->"
+                          + rest.split("<!-- end -->")[1])
+
+
 PARTS = {"walks": walks, "actions": actions, "prompts": prompts, "seed_images": seed_images,
          "ablations": ablations, "cost": cost, "long": long}
 
@@ -356,6 +414,10 @@ def main():
         print(f"{name} ({time.monotonic() - began:.0f} s): {json.dumps(results[name], indent=1)}",
               flush=True)
         path.write_text(json.dumps(results, indent=1) + "\n")
+    results = json.loads(path.read_text())
+    print("\n".join(" | ".join(row) for row in rows(results)))
+    if not a.quick and (card := Path(a.model) / "MODEL_CARD.md").exists():
+        write_card(card, results)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import torch
 from torch.nn import functional as F
 
 from tools.train.voice.loop import Loop, averaged
+from tools.train.voice.plot import write_curves
 from tools.train.world import simulator
 from tools.train.world.dit import train_dit
 from tools.train.world.export import export
@@ -423,6 +424,14 @@ def latest_world():
     return world
 
 
+def plot(path):
+    """Loss curves of every stage, as an SVG."""
+    names = [n for n in ("autoencoder", "dynamics", "renderer", "decoder", "localizer", "dit")
+             if (CACHE / f"{n}.pt").exists()]
+    write_curves(path, {name: torch.load(CACHE / f"{name}.pt", weights_only=True)["history"]
+                        for name in names})
+
+
 def main():
     global BF16
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -451,6 +460,8 @@ def main():
     for stage in STAGES.split():
         if stage in a.stages.split():
             run[stage]()
+    if "export" in a.stages.split():
+        plot(Path(a.out) / "training.svg")
 
 
 if __name__ == "__main__":
