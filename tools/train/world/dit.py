@@ -14,6 +14,7 @@ from tools.train.world.model import CONFIG
 from tools.train.world.simulator import CACHE, THEMES
 
 FRAMES, WINDOWS = 14, 8  # a window's frames; windows of a batch
+APART = 3                # windows of a batch that are single frames, most of which a wisp appears in
 TOKENS = 18
 
 
@@ -79,15 +80,18 @@ class Student(nn.Module):
 
 
 def masks():
-    """Which keys (clean, noisy) a query of each copy sees -> bool [F 18, F 18], [F 18, 2 F 18]"""
+    """Which keys (clean, noisy) a query of each copy sees, in a window and of frames that have
+    nothing to do with each other -> bool [2, F 18, F 18], [2, F 18, 2 F 18]"""
     frame = torch.arange(FRAMES).repeat_interleave(TOKENS)
     age = frame[:, None] - frame
     past = (age >= 1) & (age <= CONFIG["dit"]["window"])
     own = age == 0
-    return past | own, torch.cat([past, own], 1)
+    none = torch.zeros_like(own)
+    return (torch.stack([past | own, own]),
+            torch.stack([torch.cat([past, own], 1), torch.cat([none, own], 1)]))
 
 
-CLEAN_MASK, NOISY_MASK = masks()
+CLEAN_MASK, NOISY_MASK = masks()  # [2, ...]: of windows, of frames apart
 
 
 def both_passes(student, b, context, level, video, audio):
@@ -106,14 +110,16 @@ def both_passes(student, b, context, level, video, audio):
     noisy, noisy_condition = embedded(level, video, audio)
     x, condition = torch.cat([clean, noisy]), torch.cat([clean_condition, noisy_condition])
     table = [part.repeat(2 * count, 1, 1, 1) for part in dit.rope(torch.arange(FRAMES))]
+    apart = b["apart"].long()
+    clean_mask, noisy_mask = CLEAN_MASK[apart][:, None], NOISY_MASK[apart][:, None]
     for block in dit.blocks:
         modulation = block.modulate(condition)
         q, k, v = (part.reshape(2, count, FRAMES * TOKENS, block.heads, -1).transpose(2, 3)
                    for part in block.attention_inputs(x, modulation, table))
         v = v.to(k.dtype)
-        a = F.scaled_dot_product_attention(q[0], k[0], v[0], CLEAN_MASK)
+        a = F.scaled_dot_product_attention(q[0], k[0], v[0], clean_mask)
         c = F.scaled_dot_product_attention(q[1], torch.cat([k[0], k[1]], 2),
-                                           torch.cat([v[0], v[1]], 2), NOISY_MASK)
+                                           torch.cat([v[0], v[1]], 2), noisy_mask)
         attended = torch.stack([a, c]).transpose(2, 3).reshape(*x.shape[:2], block.heads, -1)
         x = block.finish(x, attended, modulation)
     half = len(clean)
@@ -145,10 +151,12 @@ def wisp_targets(b):
 
 
 class Walks:
-    """Windows of the walks of train.make_pools(), with the renderer's estimates."""
+    """Windows of the streams of train.make_pools(), with the renderer's estimates. The first
+    streams are those of walks.pt."""
 
     def __init__(self, world):
-        self.data = torch.load(CACHE / "walks.pt", weights_only=True)
+        pools = [torch.load(CACHE / name, weights_only=True) for name in ("walks.pt", "births.pt")]
+        self.data = {key: torch.cat([pool[key] for pool in pools], 1) for key in pools[0]}
         self.eye = torch.eye(THEMES)
         path = CACHE / "estimates.pt"
         if not path.exists():
@@ -166,13 +174,25 @@ class Walks:
             features.append(f.bfloat16())
         return {"estimates": torch.stack(estimates), "features": torch.stack(features)}
 
-    def batch(self, world, streams, starts):
-        """Windows beginning at tick `starts` of `streams` -> dict of [N, F, ...]"""
-        d = self.data
+    def births(self, first_stream):
+        """Where a wisp appears, and where there is none: (tick, stream) pairs."""
+        alive = self.data["wisps"][..., 0] > 0.5
+        born = ~alive[:-1] & alive[1:]
+        none = ~alive[:-1] & ~alive[1:]
+        born[:, :first_stream] = none[:, :first_stream] = False
+        return born.nonzero(), none.nonzero()
+
+    def windows(self, world, streams, starts):
+        """Windows beginning at tick `starts` of `streams`."""
         t = starts[:, None] + torch.arange(FRAMES)
-        n = streams[:, None].expand_as(t)
+        return self.batch(world, t, streams[:, None].expand_as(t), torch.zeros(len(t)))
+
+    def batch(self, world, t, n, apart):
+        """Ticks t of streams n [N, F], apart [N]: frames that do not see each other -> dict of
+        [N, F, ...]"""
+        d = self.data
         columns = world.renderer.columns(d["features"][t, n].float().flatten(0, 1))
-        return {"before": d["states"][t, n], "state": d["states"][t + 1, n],
+        return {"apart": apart, "before": d["states"][t, n], "state": d["states"][t + 1, n],
                 "wisp": d["wisps"][t + 1, n], "events": d["events"][t, n],
                 "action": d["actions"][t, n], "theme": self.eye[d["themes"][t, n]],
                 "latents": d["latents"][t, n].float(), "codes": d["codes"][t, n],
@@ -189,11 +209,21 @@ def train_dit(world, minutes, autocast):
     generator = torch.Generator().manual_seed(12 + loop.steps)
     torch.manual_seed(13 + loop.steps)
 
+    born, none = walks.births(held_out)
+
+    def some(pairs, count):
+        return pairs[torch.randint(len(pairs), (count,), generator=generator)]
+
     def batches():
         while True:
-            n = torch.randint(held_out, streams, (WINDOWS,), generator=generator)
-            t = torch.randint(0, ticks - FRAMES, (WINDOWS,), generator=generator)
-            yield walks.batch(world, n, t), WINDOWS * FRAMES
+            n = torch.randint(held_out, streams, (WINDOWS - APART, 1), generator=generator)
+            t = torch.randint(0, ticks - FRAMES, (WINDOWS - APART, 1), generator=generator)
+            frames = APART * FRAMES
+            single = torch.cat([some(born, frames * 3 // 4), some(none, frames - frames * 3 // 4)])
+            t = torch.cat([t + torch.arange(FRAMES), single[:, 0].view(APART, FRAMES)])
+            n = torch.cat([n.expand(-1, FRAMES), single[:, 1].view(APART, FRAMES)])
+            apart = torch.arange(WINDOWS) >= WINDOWS - APART
+            yield walks.batch(world, t, n, apart), WINDOWS * FRAMES
 
     def forward(b, context, level):
         wide = level[..., None, None]
@@ -221,13 +251,16 @@ def train_dit(world, minutes, autocast):
         return error + 0.15 * sound + 0.1 * aside
 
     held_n = torch.arange(held_out).repeat(4)
-    held = walks.batch(world, held_n, torch.arange(4).repeat_interleave(held_out) * 60)
+    held = walks.windows(world, held_n, torch.arange(4).repeat_interleave(held_out) * 60)
     # Tokens that the wisp changes much: where the estimate is far off.
     lit = (held["latents"] - held["estimate"]).square().mean(-1) > 0.5
 
     def evaluate():
         torch.manual_seed(14)
         video, audio, wisp = forward(held, held["latents"], torch.ones(held["codes"].shape[:2]))
+        lives = held["wisp"][..., 0] > 0.5
+        new = torch.zeros_like(lit)
+        new[:, 1:] = (lives[:, 1:] & ~lives[:, :-1])[..., None]
         late = torch.zeros_like(lit)
         late[:, 4:] = True
         error = (video - held["latents"]).square().mean(-1)
@@ -235,6 +268,7 @@ def train_dit(world, minutes, autocast):
         alive, place = wisp_targets(held)
         off = 2 * (wisp[..., 1:] - place).norm(dim=-1)[:, 4:][alive[:, 4:] > 0]
         return {"wisp tokens": error[lit & late].mean().item(),
+                "new wisps": error[lit & new].mean().item(),
                 "renderer's": before[lit & late].mean().item(),
                 "others": error[~lit & late].mean().item(),
                 "others, renderer's": before[~lit & late].mean().item(),

@@ -3,8 +3,9 @@
     python -m tools.train.world.train [--bf16] [--stages "autoencoder dynamics ..."]
 
 Stages: autoencoder -> dynamics -> sound -> prompt -> depth -> pool (frames as latents) -> renderer
--> decoder (again, on the renderer's latents) -> localizer -> dit -> export. Each leaves its result in the cache folder and is skipped when that
-is there; an interrupted stage goes on from its checkpoint. All data come from simulator.cc.
+-> decoder (again, on the renderer's latents) -> localizer -> dit -> export. Each leaves its result
+in the cache folder and is skipped when that is there; an interrupted stage goes on from its
+checkpoint. All data come from simulator.cc.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from tools.train.world.dit import train_dit
 from tools.train.world.export import export
 from tools.train.world.model import CONFIG, World, word_bag
 from tools.train.world.phrases import HELD_OUT, TRAINING
-from tools.train.world.simulator import CACHE, THEMES
+from tools.train.world.simulator import CACHE, EVENT_RANGE, THEMES
 
 BF16 = False
 
@@ -107,7 +108,7 @@ def transitions(rng, n, noise):
     return [torch.as_tensor(x) for x in (states, actions, following)]
 
 
-def dynamics_loss(model, batch, beta):
+def dynamics_loss(model, batch, beta, weight):
     state, action, following = batch
     motion, *logits = model(state, action)
     d = CONFIG["dynamics"]
@@ -117,7 +118,7 @@ def dynamics_loss(model, batch, beta):
                        -1)
     loss = F.smooth_l1_loss(motion, target, beta=beta)
     for i, part in enumerate(logits):
-        loss = loss + 0.1 * F.cross_entropy(part, following[:, 3 + i].long())
+        loss = loss + weight * F.cross_entropy(part, following[:, 3 + i].long())
     return loss
 
 
@@ -135,11 +136,14 @@ def roll_out_error(model, ticks=500, streams=64):
 
 
 def train_dynamics(world, minutes):
-    """Clean, then with errors that the walls push back, then finer ones."""
+    """Clean, then with errors that the walls push back, then finer ones; last what decides when a
+    foot falls: a step too few or too many shifts every later one."""
     model = world.dynamics
-    for name, share, rate, noise, beta in (("dynamics-clean", 0.15, 3e-3, 0, 0.03),
-                                           ("dynamics-noisy", 0.35, 2e-3, 1, 0.03),
-                                           ("dynamics", 0.5, 1e-3, 0.4, 0.01)):
+    for name, share, rate, noise, beta, weight in (
+            ("dynamics-clean", 0.08, 3e-3, 0, 0.03, 0.1),
+            ("dynamics-noisy", 0.18, 2e-3, 1, 0.03, 0.1),
+            ("dynamics-finer", 0.28, 1e-3, 0.4, 0.01, 0.1),
+            ("dynamics", 0.46, 1e-3, 0.15, 0.005, 0.5)):
         loop = Loop(name, model, CACHE, share * minutes, rate=rate, clock=time.thread_time)
         rng = np.random.default_rng(3 + loop.steps)
 
@@ -147,7 +151,7 @@ def train_dynamics(world, minutes):
             while True:
                 yield transitions(rng, 1536, noise), 1536
 
-        loop.run(batches, lambda batch: dynamics_loss(model, batch, beta),
+        loop.run(batches, lambda batch: dynamics_loss(model, batch, beta, weight),
                  lambda: roll_out_error(model), 100)
 
 
@@ -235,7 +239,7 @@ def train_depth(world, minutes):
 
 # --- frames as latents --------------------------------------------------------------------------
 
-POSES, STREAMS, TICKS = 60000, 200, 250
+POSES, STREAMS, TICKS = 180000, 200, 250
 
 
 @torch.inference_mode()
@@ -255,7 +259,7 @@ def encoded(world, states, themes, wisps):
 
 def make_pools(world):
     """poses.pt: single poses without a wisp, a third of them after a walk. walks.pt: streams of
-    one theme each, with wisps."""
+    one theme each, with wisps; births.pt: more of them, in which wisps come and go in haste."""
     rng = np.random.default_rng(9)
     if not (CACHE / "poses.pt").exists():
         states = simulator.uniform_states(rng, POSES)
@@ -264,17 +268,38 @@ def make_pools(world):
         torch.save({"pose": torch.as_tensor(states[:, :3]), "theme": torch.as_tensor(themes),
                     "latents": encoded(world, states, themes, None)}, CACHE / "poses.pt")
     if not (CACHE / "walks.pt").exists():
-        states, wisps, events, actions = walk(rng, STREAMS, TICKS)
-        themes = np.tile(rng.integers(0, THEMES, STREAMS), (TICKS, 1))  # [T, n]
-        after = states[1:].reshape(-1, 6)
-        latents = encoded(world, after, themes.ravel(), wisps[1:].reshape(-1, 6))
-        samples = simulator.sound(states[:-1].reshape(-1, 6), after, themes.ravel())
-        codes = world.audio.encode(torch.as_tensor(samples))
-        torch.save({"states": torch.as_tensor(states), "wisps": torch.as_tensor(wisps),
-                    "events": torch.as_tensor(events), "actions": torch.as_tensor(actions),
-                    "themes": torch.as_tensor(themes),
-                    "latents": latents.unflatten(0, (TICKS, STREAMS)),
-                    "codes": codes.unflatten(0, (TICKS, STREAMS))}, CACHE / "walks.pt")
+        torch.save(streams_pool(world, rng, STREAMS, None), CACHE / "walks.pt")
+    if not (CACHE / "births.pt").exists():
+        events = hurried_events(np.random.default_rng(16), TICKS, 2 * STREAMS)
+        torch.save(streams_pool(world, np.random.default_rng(17), 2 * STREAMS, events),
+                   CACHE / "births.pt")
+
+
+def hurried_events(rng, ticks, streams):
+    """Events in which wisps come at once and soon go: where one appears is learned from many."""
+    events = rng.uniform(-EVENT_RANGE, EVENT_RANGE, (ticks, streams, 4)).astype(np.float32)
+    came, went = rng.random((ticks, streams)) < 0.5, rng.random((ticks, streams))
+    events[..., 0] = np.where(came, rng.uniform(1.35, EVENT_RANGE, came.shape), events[..., 0])
+    ends = went < rng.uniform(0.02, 0.35, streams)
+    events[..., 3] = np.where(ends, rng.uniform(1.712, EVENT_RANGE, ends.shape), events[..., 3])
+    return events
+
+
+def streams_pool(world, rng, streams, events):
+    """Everything about streams of one theme each, [TICKS, streams, ...] (states and wisps one more)."""
+    actions = simulator.scripts(rng, streams, TICKS)
+    states, wisps, events = simulator.play(rng, simulator.uniform_states(rng, streams), actions,
+                                           events)
+    themes = np.tile(rng.integers(0, THEMES, streams), (TICKS, 1))
+    after = states[1:].reshape(-1, 6)
+    latents = encoded(world, after, themes.ravel(), wisps[1:].reshape(-1, 6))
+    samples = simulator.sound(states[:-1].reshape(-1, 6), after, themes.ravel())
+    codes = world.audio.encode(torch.as_tensor(samples))
+    arrays = {"states": states, "wisps": wisps, "events": events, "actions": actions,
+              "themes": themes}
+    return {name: torch.as_tensor(value) for name, value in arrays.items()} | {
+        "latents": latents.unflatten(0, (TICKS, streams)),
+        "codes": codes.unflatten(0, (TICKS, streams))}
 
 
 # --- renderer and localizer ---------------------------------------------------------------------
@@ -437,8 +462,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", default="models/state-dit-rooms")
     parser.add_argument("--stages", default=STAGES)
-    for name, minutes in (("autoencoder", 22), ("dynamics", 10), ("depth", 1), ("renderer", 12),
-                          ("decoder", 6), ("localizer", 3), ("dit", 30)):
+    for name, minutes in (("autoencoder", 22), ("dynamics", 21), ("depth", 1), ("renderer", 28),
+                          ("decoder", 6), ("localizer", 5), ("dit", 75)):
         parser.add_argument(f"--{name}-minutes", type=float, default=minutes)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--bf16", action="store_true", help="faster on CPUs with AVX512-BF16 only")
