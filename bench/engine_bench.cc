@@ -3,8 +3,6 @@
 //
 // Every number is the fastest of several repetitions of the thread's processor time. Only the front
 // end, which has a thread of its own, is on the wall clock.
-#include <time.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -17,6 +15,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include "bench/eager_voice.h"
+#include "bench/thread_time.h"
 #include "model/speech/aligned_mel/aligned_mel.h"
 
 namespace firstbyte {
@@ -29,24 +28,6 @@ constexpr char kSentence[] = "The quick brown fox jumps over the lazy dog beside
 constexpr char kLongSentence[] =
     "When the morning came they walked slowly along the narrow road between the hills and counted "
     "every tree until the sun went down behind them.";
-
-// Of this thread's processor time: the machine is shared, and the engine runs on one thread.
-double Milliseconds(const std::function<void()>& run) {
-  auto now = [] {
-    timespec t{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return 1e3 * static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_nsec);
-  };
-  const double begin = now();
-  run();
-  return now() - begin;
-}
-
-double Fastest(int times, const std::function<void()>& run) {
-  double best = 1e9;
-  for (int i = 0; i < times; ++i) best = std::min(best, Milliseconds(run));
-  return best;
-}
 
 void Check(const absl::Status& status) {
   if (status.ok()) return;

@@ -3,8 +3,6 @@
 // the fastest of several repetitions of the thread's processor time.
 //
 // world_bench <model folder> <lanes> <sessions of each> <blocks>: a long run on the wall clock.
-#include <time.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -17,6 +15,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include "bench/eager_world.h"
+#include "bench/thread_time.h"
 #include "bench/world_cohort.h"
 #include "bench/world_lanes.h"
 
@@ -27,24 +26,6 @@ using state_dit::StateDit;
 using state_dit::World;
 
 constexpr int kRepetitions = 40;
-
-// Of this thread's processor time: the machine is shared, and the engine runs on one thread.
-double Milliseconds(const std::function<void()>& run) {
-  auto now = [] {
-    timespec t{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return 1e3 * static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_nsec);
-  };
-  const double begin = now();
-  run();
-  return now() - begin;
-}
-
-double Fastest(int times, const std::function<void()>& run) {
-  double best = 1e9;
-  for (int i = 0; i < times; ++i) best = std::min(best, Milliseconds(run));
-  return best;
-}
 
 struct Costs {
   double generate = 1e9, decode = 1e9, commit = 1e9;

@@ -58,6 +58,16 @@ struct CallRecord {
   std::optional<absl::Duration> first_byte_after(absl::Time from) const;  // nullopt: no media came
 };
 
+// The record of a call that is about to start.
+inline CallRecord RecordOf(const CallPlan& plan) {
+  CallRecord record;
+  record.id = plan.id;
+  record.stream = plan.stream;
+  record.behaviour = plan.behaviour;
+  record.scheduled = plan.scheduled;
+  return record;
+}
+
 // Starts calls. Start returns at once; `done` is called once, on any thread. Destruction waits for
 // calls in flight.
 class Caller {

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -37,11 +38,16 @@ class LiveCalls {
     MutexLock lock(&mu_);
     if (--count_ == 0) changed_.NotifyAll();
   }
-  // Until the end, when no call lives: gRPC 1.51 aborts now and then when the last reference to a
-  // channel that was made from a socket goes in a callback, while the socket is being closed.
-  void Keep(std::shared_ptr<FragileConnection> connection) {
+  // A connection of its own for one call; null when there is none to be had. It is kept until the
+  // end, when no call lives: gRPC 1.51 aborts now and then when the last reference to a channel
+  // that was made from a socket goes in a callback, while the socket is being closed.
+  std::shared_ptr<FragileConnection> OpenFragile(const std::string& target) {
+    auto opened = FragileConnection::Open(target);
+    if (!opened.ok()) return nullptr;
+    std::shared_ptr<FragileConnection> connection = *std::move(opened);
     MutexLock lock(&mu_);
-    kept_.push_back(std::move(connection));
+    kept_.push_back(connection);
+    return connection;
   }
   void CancelAll() {
     MutexLock lock(&mu_);

@@ -29,22 +29,15 @@ class SpeechCall : public grpc::ClientBidiReactor<v1::SynthesizeRequest, v1::Syn
         leave_after_(1 + plan.seed % kMostChunksHeard) {
     *config_.mutable_config() = plan.config;
     text_.mutable_text()->set_content(plan.text);
-    record_.id = plan.id;
-    record_.stream = plan.stream;
-    record_.behaviour = plan.behaviour;
-    record_.scheduled = plan.scheduled;
+    record_ = RecordOf(plan);
   }
 
   void Start(const Connections& connections) {
-    std::shared_ptr<grpc::Channel> channel = connections.channel(record_.stream);
     if (record_.behaviour == Behaviour::kDisconnect) {
-      auto fragile = FragileConnection::Open(connections.options().target);
-      if (fragile.ok()) {
-        fragile_ = *std::move(fragile);
-        channel = fragile_->channel();
-        live_->Keep(fragile_);
-      }
+      fragile_ = live_->OpenFragile(connections.options().target);
     }
+    const std::shared_ptr<grpc::Channel>& channel =
+        fragile_ != nullptr ? fragile_->channel() : connections.channel(record_.stream);
     connections.Authorise(&context_);
     context_.set_deadline(absl::ToChronoTime(absl::Now() + options_.timeout));
     live_->Add(&context_);

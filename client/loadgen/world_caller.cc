@@ -36,22 +36,15 @@ class WorldCall : public grpc::ClientBidiReactor<v1::StepWorldRequest, v1::StepW
   WorldCall(const CallPlan& plan, const CallerOptions& options, LiveCalls* live,
             std::function<void(CallRecord)> done)
       : plan_(plan), options_(options), live_(live), done_(std::move(done)) {
-    record_.id = plan.id;
-    record_.stream = plan.stream;
-    record_.behaviour = plan.behaviour;
-    record_.scheduled = plan.scheduled;
+    record_ = RecordOf(plan);
   }
 
   void Start(const Connections& connections) {
-    std::shared_ptr<grpc::Channel> channel = connections.channel(plan_.stream);
     if (plan_.behaviour == Behaviour::kDisconnect) {
-      auto fragile = FragileConnection::Open(connections.options().target);
-      if (fragile.ok()) {
-        fragile_ = *std::move(fragile);
-        channel = fragile_->channel();
-        live_->Keep(fragile_);
-      }
+      fragile_ = live_->OpenFragile(connections.options().target);
     }
+    const std::shared_ptr<grpc::Channel>& channel =
+        fragile_ != nullptr ? fragile_->channel() : connections.channel(plan_.stream);
     connections.Authorise(&context_);
     context_.set_deadline(absl::ToChronoTime(absl::Now() + options_.timeout));
     live_->Add(&context_);
