@@ -201,7 +201,9 @@ std::vector<Instrument> WorldInstruments() {
        Kind::kCounter,
        {"model"},
        {},
-       "REALTIME blocks that were coded after they were due."},
+       "REALTIME blocks that were ready to send after their time, for a player who shows each one "
+       "period after it could have been there at the earliest. A late one moves that player's "
+       "clock, so that each delay counts once; what the network adds is not in it."},
       {"firstbyte_skipped_blocks_total",
        Kind::kCounter,
        {"model"},

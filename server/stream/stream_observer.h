@@ -41,7 +41,7 @@ class StreamObserver {
 
   // Worlds. Once per stream, when the transport has taken the end.
   virtual void OnWorldEnded(const WorldRecord& record) = 0;
-  // A block of so many frames is ready to send; `late`: after a REALTIME player should have had it.
+  // A block of so many frames is ready to send; `late`: see WorldPacer.
   virtual void OnBlock(const std::string& model, int frames, bool late) = 0;
   // REALTIME: so many blocks were due while an earlier one was not ready, and are not made.
   virtual void OnSkippedBlocks(const std::string& model, int blocks) = 0;

@@ -33,12 +33,11 @@ void WorldStream::Publish(const BlockUnderWay& under_way, WorldMedia::Coded code
   bool late = false;
   if (!under_way.resent) {
     outbox_.Release(media_->max_block_bytes());
-    pacer_->Finished(now - under_way.began);
-    late = pacing_ == Pacing::kRealtime && now > under_way.due;
+    late = pacer_->Finished(under_way.begun, now);
     context_.observer->OnBlock(info_->name, info_->world->frames_per_block, late);
     coded.block.timing = under_way.timing;
     coded.block.timing.encode = cost;
-    coded.block.timing.total = now - under_way.began + under_way.timing.queue;
+    coded.block.timing.total = now - under_way.begun.at + under_way.timing.queue;
     coded.block.timing.first_byte = coded.block.timing.total;
   }
   const int64_t index = coded.block.index;

@@ -102,8 +102,7 @@ void WorldStream::StartBlock(const WorldInbox::Boundary& boundary, absl::Time no
   work_due_ = begun.due;
   outbox_.Reserve(media_->max_block_bytes());
   under_way_ = std::make_shared<BlockUnderWay>();
-  under_way_->began = now;
-  under_way_->due = begun.due;
+  under_way_->begun = begun;
   under_way_->arrivals = boundary.arrivals;
   under_way_->block.presentation_offset = media_clock_;
   under_way_->block.applied_action_sequence = boundary.actions.sequence;
@@ -127,7 +126,7 @@ void WorldStream::DeliverBlock(Output output, const StageTimes& so_far) {
       return so_far.stage[static_cast<int>(stage)] - times_.stage[static_cast<int>(stage)];
     };
     RequestTiming& timing = done->timing;
-    if (!done->arrivals.empty()) timing.queue = done->began - done->arrivals.front();
+    if (!done->arrivals.empty()) timing.queue = done->begun.at - done->arrivals.front();
     timing.prefill = since(Stage::kPrefill);
     timing.generation = since(Stage::kGenerate);
     timing.decode = since(Stage::kDecode);

@@ -5,36 +5,31 @@
 namespace firstbyte {
 namespace {
 
-constexpr size_t kRecentBlocks = 64;
-constexpr size_t kEnoughBlocks = 8;  // before these begin as early as they may
-constexpr absl::Duration kReserve = absl::Milliseconds(2);
+constexpr size_t kRecentBlocks = 512;  // half a minute of play
+constexpr size_t kEnoughBlocks = 32;   // before these begin as early as they may
+// A share of the period, for what none of the recent blocks has met: a lane that loses its core.
+constexpr int kReserveShare = 5;
 // A player who steps by hand notices this much; a deadline of zero would let one that steps as fast
 // as it can make every REALTIME player late.
 constexpr absl::Duration kLockstepTarget = absl::Milliseconds(15);
 
 }  // namespace
 
-absl::Duration WorldPacer::Margin() const {
-  if (recent_.size() < kEnoughBlocks) return period_;
-  std::vector<absl::Duration> sorted = recent_;
-  const auto p95 = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() * 95 / 100);
-  std::nth_element(sorted.begin(), p95, sorted.end());
-  return std::min(period_, *p95 + kReserve);
-}
-
 absl::Time WorldPacer::start() const {
   if (pacing_ != Pacing::kRealtime || !started_) return absl::InfinitePast();
-  return last_due_ + period_ - Margin();
+  return last_due_ + period_ - margin_;
 }
 
 WorldPacer::Begun WorldPacer::Begin(absl::Time now) {
-  if (pacing_ == Pacing::kLockstep) return {.due = now + kLockstepTarget};
-  if (pacing_ == Pacing::kFreeRun) return {.due = now + period_};
-  Begun begun{.due = last_due_ + period_};
+  if (pacing_ == Pacing::kLockstep) return {.at = now, .due = now + kLockstepTarget};
+  if (pacing_ == Pacing::kFreeRun) return {.at = now, .due = now + period_};
+  Begun begun{.at = now, .due = last_due_ + period_};
   if (!started_) {
     begun.due = now + period_;
+    begun.restarts = true;
   } else if (starved_ && now > start()) {
-    begun.due = std::max(begun.due, now + Margin());
+    begun.due = std::max(begun.due, now + margin_);
+    begun.restarts = true;
   } else if (now >= begun.due) {
     begun.skipped = static_cast<int>((now - begun.due) / period_) + 1;
     begun.due += begun.skipped * period_;
@@ -45,13 +40,25 @@ WorldPacer::Begun WorldPacer::Begin(absl::Time now) {
   return begun;
 }
 
-void WorldPacer::Finished(absl::Duration took) {
+bool WorldPacer::Finished(const Begun& begun, absl::Time now) {
+  if (pacing_ != Pacing::kRealtime) return false;
+  Learn(now - begun.at);
+  if (begun.restarts || !shown_) shown_ = now + period_;
+  const bool late = now > *shown_;
+  shown_ = (late ? now : *shown_) + period_;
+  return late;
+}
+
+void WorldPacer::Learn(absl::Duration took) {
   if (recent_.size() < kRecentBlocks) {
     recent_.push_back(took);
-    return;
+  } else {
+    recent_[oldest_] = took;
+    oldest_ = (oldest_ + 1) % kRecentBlocks;
   }
-  recent_[oldest_] = took;
-  oldest_ = (oldest_ + 1) % kRecentBlocks;
+  if (recent_.size() < kEnoughBlocks) return;
+  const absl::Duration longest = *std::max_element(recent_.begin(), recent_.end());
+  margin_ = std::min(period_, longest + period_ / kReserveShare);
 }
 
 absl::Time WorldPacer::NextDue(absl::Time now) const {

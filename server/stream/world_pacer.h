@@ -1,12 +1,14 @@
 // When the blocks of a world may begin and when they are due. Pure: told the time, never asks.
 //
-// REALTIME: one block is due each period. A block begins just in time, its period's end less what
-// 95 of 100 recent blocks took and a small reserve, so that the newest actions shape it; but never
-// before the block before it was due. LOCKSTEP and FREE_RUN blocks may begin at once.
+// REALTIME: one block is due each period. A block begins just in time, so that the newest actions
+// shape it: its period's end less what the slowest of recent blocks took and a reserve. By a
+// percentile instead, as many blocks as lie above it would miss their time. A block never begins
+// before the one before it was due. LOCKSTEP and FREE_RUN blocks may begin at once.
 //
 // Not thread-safe.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -16,7 +18,8 @@ namespace firstbyte {
 
 class WorldPacer {
  public:
-  WorldPacer(Pacing pacing, absl::Duration period) : pacing_(pacing), period_(period) {}
+  WorldPacer(Pacing pacing, absl::Duration period)
+      : pacing_(pacing), period_(period), margin_(period) {}
 
   // When the next block may begin.
   absl::Time start() const;
@@ -26,27 +29,34 @@ class WorldPacer {
   void Starve() { starved_ = true; }
 
   struct Begun {
-    absl::Time due;   // when the player would notice
-    int skipped = 0;  // blocks that were due before this one could begin
+    absl::Time at;
+    absl::Time due;         // when it should be ready
+    int skipped = 0;        // blocks that were due before this one could begin
+    bool restarts = false;  // the first, or the first after time that was the player's
   };
   Begun Begin(absl::Time now);
 
-  // A block was ready to send `took` after it began.
-  void Finished(absl::Duration took);
+  // The block was ready to send at `now`. Returns whether that is late: after its time for a player
+  // who shows a block one period after it could have been there at the earliest. Such a player's
+  // clock starts with the first block, and anew with one that is late, so that each delay is
+  // counted once. Never so in LOCKSTEP and FREE_RUN.
+  bool Finished(const Begun& begun, absl::Time now);
 
   // When the next block is due, had it begun now; for the work between two blocks.
   absl::Time NextDue(absl::Time now) const;
 
  private:
-  absl::Duration Margin() const;
+  void Learn(absl::Duration took);
 
   const Pacing pacing_;
   const absl::Duration period_;
   bool started_ = false;
   bool starved_ = false;
   absl::Time last_due_ = absl::InfinitePast();
-  std::vector<absl::Duration> recent_;  // a ring
+  std::optional<absl::Time> shown_;     // when the player shows the next block
+  std::vector<absl::Duration> recent_;  // what blocks took, a ring
   size_t oldest_ = 0;
+  absl::Duration margin_;  // how long before it is due a block begins
 };
 
 }  // namespace firstbyte

@@ -98,7 +98,7 @@ class WorldStream : public StreamPort,
   // A block between its actions and its place in the outbox.
   struct BlockUnderWay {
     SavedBlock block;
-    absl::Time began, due;
+    WorldPacer::Begun begun;
     std::vector<absl::Time> arrivals;  // as in Outgoing
     RequestTiming timing;
     bool resent = false;  // made before this stream; no room was set aside for it

@@ -8,12 +8,16 @@ namespace {
 constexpr absl::Duration kPeriod = absl::Milliseconds(50);
 const absl::Time kStart = absl::UnixEpoch() + absl::Seconds(100);
 
-// A pacer that knows that blocks take `cost`; its last block was due at the time returned.
+// What a block that takes `cost` begins before it is due: a fifth of the period in reserve.
+absl::Duration Margin(absl::Duration cost) { return cost + kPeriod / 5; }
+
+// Plays blocks that take `cost`; returns when the last was due.
 absl::Time Settle(WorldPacer* pacer, absl::Duration cost) {
   absl::Time now = kStart, due;
   for (int i = 0; i < 64; ++i) {
-    due = pacer->Begin(now).due;
-    pacer->Finished(cost);
+    const auto begun = pacer->Begin(now);
+    due = begun.due;
+    pacer->Finished(begun, now + cost);
     now = pacer->start();
   }
   return due;
@@ -34,8 +38,89 @@ TEST(WorldPacer, RealtimeBlocksAreDueOnePeriodAfterTheOther) {
 TEST(WorldPacer, BlockBeginsJustInTimeByWhatRecentOnesTook) {
   WorldPacer pacer(Pacing::kRealtime, kPeriod);
   const absl::Time due = Settle(&pacer, absl::Milliseconds(10));
-  EXPECT_EQ(pacer.start(), due + kPeriod - absl::Milliseconds(12));
+  EXPECT_EQ(pacer.start(), due + kPeriod - Margin(absl::Milliseconds(10)));
 }
+
+TEST(WorldPacer, OneSlowBlockMakesTheNextOnesBeginEarlierUntilItIsForgotten) {
+  WorldPacer pacer(Pacing::kRealtime, kPeriod);
+  Settle(&pacer, absl::Milliseconds(10));
+  auto play = [&](absl::Duration cost) {
+    const auto begun = pacer.Begin(pacer.start());
+    pacer.Finished(begun, begun.at + cost);
+    return begun.due + kPeriod - pacer.start();
+  };
+  EXPECT_EQ(play(absl::Milliseconds(25)), Margin(absl::Milliseconds(25)));
+  for (int i = 0; i < 500; ++i) {
+    ASSERT_EQ(play(absl::Milliseconds(10)), Margin(absl::Milliseconds(25)));
+  }
+  for (int i = 0; i < 100; ++i) play(absl::Milliseconds(10));
+  EXPECT_EQ(play(absl::Milliseconds(10)), Margin(absl::Milliseconds(10)));
+}
+
+TEST(WorldPacer, FirstBlocksBeginAsEarlyAsTheyMay) {
+  WorldPacer pacer(Pacing::kRealtime, kPeriod);
+  for (int i = 0; i < 10; ++i) {
+    const auto begun = pacer.Begin(kStart + i * kPeriod);
+    pacer.Finished(begun, begun.at + absl::Milliseconds(4));
+    EXPECT_EQ(pacer.start(), begun.due);
+  }
+}
+
+// ---- Late. ----
+
+// A player got the first block, made in 4 ms, and shows each one a period after it was to be there.
+struct PlayerTest : testing::Test {
+  PlayerTest() { EXPECT_FALSE(Play(absl::Milliseconds(4))); }
+
+  // The next block, ready so long after the one before it was due.
+  bool Play(absl::Duration ready) {
+    const auto begun = pacer.Begin(last_due);
+    last_due = begun.due;
+    return pacer.Finished(begun, begun.at + ready);
+  }
+
+  WorldPacer pacer{Pacing::kRealtime, kPeriod};
+  absl::Time last_due = kStart;
+};
+
+TEST_F(PlayerTest, BlockIsLateWhenItsTimeToBeShownHasPassed) {
+  EXPECT_FALSE(Play(kPeriod + absl::Milliseconds(4)));
+  EXPECT_TRUE(Play(kPeriod + absl::Milliseconds(5)));
+}
+
+TEST_F(PlayerTest, BlockReadyAfterItWasDueIsNotYetLate) {
+  EXPECT_FALSE(Play(kPeriod + absl::Milliseconds(1)));
+}
+
+TEST_F(PlayerTest, OneDelayIsCountedOnce) {
+  EXPECT_TRUE(Play(kPeriod + absl::Milliseconds(20)));
+  for (int i = 0; i < 5; ++i) EXPECT_FALSE(Play(kPeriod + absl::Milliseconds(20)));
+  EXPECT_TRUE(Play(kPeriod + absl::Milliseconds(21)));
+}
+
+TEST_F(PlayerTest, SkippedBlocksAreOneDelay) {
+  last_due += 3 * kPeriod;
+  EXPECT_TRUE(Play(absl::Milliseconds(4)));
+  EXPECT_FALSE(Play(absl::Milliseconds(4)));
+}
+
+TEST_F(PlayerTest, TimeWithoutCreditIsNotLateness) {
+  pacer.Starve();
+  last_due += absl::Hours(1);
+  EXPECT_FALSE(Play(absl::Milliseconds(4)));
+  EXPECT_FALSE(Play(kPeriod));
+}
+
+TEST(WorldPacer, OtherPacingsAreNeverLate) {
+  for (Pacing pacing : {Pacing::kLockstep, Pacing::kFreeRun}) {
+    WorldPacer pacer(pacing, kPeriod);
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_FALSE(pacer.Finished(pacer.Begin(kStart), kStart + absl::Seconds(i)));
+    }
+  }
+}
+
+// ---- Skipping and starving. ----
 
 TEST(WorldPacer, BlockNeverBeginsBeforeTheOneBeforeItWasDue) {
   WorldPacer pacer(Pacing::kRealtime, kPeriod);
@@ -51,21 +136,22 @@ TEST(WorldPacer, BlocksWhoseTimeHasPassedAreSkippedAndCounted) {
   EXPECT_EQ(begun.due, due + 3 * kPeriod);
 }
 
-TEST(WorldPacer, TimeWithoutCreditIsNotLateness) {
+TEST(WorldPacer, TimeWithoutCreditIsNotSkipped) {
   WorldPacer pacer(Pacing::kRealtime, kPeriod);
   Settle(&pacer, absl::Milliseconds(10));
   pacer.Starve();
   const absl::Time now = kStart + absl::Hours(1);
   const auto begun = pacer.Begin(now);
   EXPECT_EQ(begun.skipped, 0);
-  EXPECT_EQ(begun.due, now + absl::Milliseconds(12));
+  EXPECT_EQ(begun.due, now + Margin(absl::Milliseconds(10)));
 }
 
 TEST(WorldPacer, CreditThatComesInTimeChangesNothing) {
   WorldPacer pacer(Pacing::kRealtime, kPeriod);
   const absl::Time due = Settle(&pacer, absl::Milliseconds(10));
   pacer.Starve();
-  EXPECT_EQ(pacer.start(), due + kPeriod - absl::Milliseconds(12)) << "never faster than the clock";
+  EXPECT_EQ(pacer.start(), due + kPeriod - Margin(absl::Milliseconds(10)))
+      << "never faster than the clock";
   EXPECT_EQ(pacer.Begin(pacer.start()).due, due + kPeriod);
 }
 

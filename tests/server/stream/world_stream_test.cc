@@ -57,6 +57,21 @@ TEST_F(WorldStreamTest, LockstepMakesOneBlockAnActionAndSumsUp) {
   ExpectUnharmed();
 }
 
+TEST_F(WorldStreamTest, RealtimePlayerIsToldOfADelayOnceAndItIsCounted) {
+  OpenWorld open = Open();
+  open.pacing = Pacing::kRealtime;
+  Player player = NewPlayer();
+  player.Say(open).Say(WorldCredit{1000});
+  player.ReadBlocks(1);
+  clock_.Advance(absl::Seconds(1));  // the lane does not get to it for so long
+  player.ReadNotices(1);
+  const WorldNotice& notice = player.got().notices[0];
+  EXPECT_EQ(notice.kind, WorldNotice::Kind::kLate);
+  EXPECT_EQ(notice.block, player.got().blocks.back().index);
+  EXPECT_EQ(observer_.late_blocks, 1);
+  EXPECT_GT(observer_.skipped_blocks, 0);
+}
+
 TEST_F(WorldStreamTest, RepeatPlaysTheSameActionsAgain) {
   WorldTranscript t = Run({Open(2), Act(1, {"W"}, 4), Act(2)});
   ASSERT_TRUE(t.end->status.ok()) << t.end->status;
