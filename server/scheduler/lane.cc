@@ -261,6 +261,8 @@ void Lane::Run(const Quantum& quantum, const std::vector<OpenSession*>& sessions
     return;
   }
   if (!status.ok()) return LoseDevice(status);
+  costs_.Observe(quantum.model, quantum.stage, quantum.frames, static_cast<int>(batch.size()),
+                 end - begin);
   if (options_.on_step) {
     options_.on_step(model.info(), quantum.stage, static_cast<int>(batch.size()), end - begin);
   }

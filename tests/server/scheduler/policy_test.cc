@@ -130,19 +130,5 @@ TEST(Policy, FullOutboxStopsDecodingOnly) {
   EXPECT_EQ(Choose({view}), std::nullopt);
 }
 
-TEST(StepCost, LineThroughTwoMeasurements) {
-  StepCosts costs;
-  costs.Set(0, Stage::kDecode, 4, FitCost(1, absl::Milliseconds(2), 5, absl::Milliseconds(6)));
-  EXPECT_EQ(costs.Predict(0, Stage::kDecode, 4, 9), absl::Milliseconds(10));
-  EXPECT_EQ(costs.LargestBatch(0, Stage::kDecode, 4, absl::Milliseconds(4), 32), 3);
-  EXPECT_EQ(costs.LargestBatch(0, Stage::kDecode, 4, absl::Microseconds(1), 32), 1);
-  EXPECT_EQ(costs.LargestBatch(0, Stage::kGenerate, 0, absl::Milliseconds(1), 7), 7);  // unknown
-}
-
-TEST(StepCost, NoiseNeverMakesANegativeSlope) {
-  LinearCost cost = FitCost(1, absl::Milliseconds(2), 8, absl::Milliseconds(1));
-  EXPECT_EQ(cost.per_session, absl::ZeroDuration());
-}
-
 }  // namespace
 }  // namespace firstbyte
