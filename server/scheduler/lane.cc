@@ -22,6 +22,8 @@ struct Lane::OpenSession {
   SessionRequest request;
   SessionId id;
   std::unique_ptr<Session> session;
+  int tenant = 0;  // index into recent_
+  bool starting = true;
   bool paused = false;
   absl::Time last_input;
   absl::Time ready = absl::InfiniteFuture();  // first clause arrived
@@ -112,7 +114,7 @@ absl::Duration Lane::RunOnce() {
     open.push_back(session.get());
     views.push_back(std::move(view));
   }
-  auto quantum = ChooseQuantum(views, max_batch_, costs_, options_.policy, now);
+  auto quantum = ChooseQuantum(views, max_batch_, costs_, recent_, options_.policy, now);
   if (quantum) Run(*quantum, open);
   const bool ended = EndIdle(now, &sleep);
   return began || quantum || ended ? absl::ZeroDuration() : std::max(sleep, absl::Microseconds(1));
@@ -203,6 +205,7 @@ void Lane::OpenOne(SessionId id, SessionRequest request) {
     return;
   }
   open->session = *std::move(session);
+  open->tenant = recent_.Enter(open->request.tenant);
   sessions_[id] = std::move(open);
 }
 
@@ -218,7 +221,9 @@ SessionView Lane::View(OpenSession& open, absl::Time now) {
                    .paused = open.paused,
                    .room_frames = state.room_frames,
                    .world = info.world.has_value(),
-                   .due = state.block_due};
+                   .due = state.block_due,
+                   .tenant = open.tenant};
+  open.starting = !view.heard;
   if (!view.world) {
     view.frame_period =
         absl::Seconds(1) * info.samples_per_frame / static_cast<double>(info.sample_rate_hertz);
@@ -261,8 +266,7 @@ void Lane::Run(const Quantum& quantum, const std::vector<OpenSession*>& sessions
     return;
   }
   if (!status.ok()) return LoseDevice(status);
-  costs_.Observe(quantum.model, quantum.stage, quantum.frames, static_cast<int>(batch.size()),
-                 end - begin);
+  Charge(quantum, batch, end - begin);
   if (options_.on_step) {
     options_.on_step(model.info(), quantum.stage, static_cast<int>(batch.size()), end - begin);
   }
@@ -277,6 +281,15 @@ void Lane::Run(const Quantum& quantum, const std::vector<OpenSession*>& sessions
     if (open.session->work().clauses_waiting < waiting[i]) open.request.port->ClauseBegun();
     Publish(open);
   }
+}
+
+void Lane::Charge(const Quantum& quantum, const std::vector<OpenSession*>& batch,
+                  absl::Duration took) {
+  std::vector<RecentTime::Share> shares;
+  for (const OpenSession* open : batch) shares.push_back({open->tenant, open->starting});
+  recent_.Spend(shares, took);
+  costs_.Observe(quantum.model, quantum.stage, quantum.frames, static_cast<int>(batch.size()),
+                 took);
 }
 
 void Lane::Account(OpenSession& open, Stage stage, int batch, absl::Time begin, absl::Time end) {
@@ -308,6 +321,7 @@ void Lane::End(SessionId id, const absl::Status& status) {
   auto node = sessions_.extract(id);
   OpenSession& open = *node.mapped();
   if (open.running_since) open.times.running += options_.clock->Now() - *open.running_since;
+  recent_.Leave(open.tenant);
   open.session.reset();        // frees the slot, then
   open.request.seat = Seat();  // the seat, so that whoever is admitted next finds the slot free
   open.request.port->Ended(status, open.times);

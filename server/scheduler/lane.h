@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -36,6 +37,7 @@ struct LaneOptions {
 
 struct SessionRequest {
   SessionSpec spec;
+  std::string tenant;
   absl::Duration max_lead = absl::Seconds(4);
   std::shared_ptr<StreamPort> port;
   Seat seat;  // from the admission ledger; released after the session's slot is free
@@ -85,6 +87,7 @@ class Lane {
   bool EndIdle(absl::Time now, absl::Duration* sleep);
   SessionView View(OpenSession& session, absl::Time now);
   void Run(const Quantum& quantum, const std::vector<OpenSession*>& sessions);
+  void Charge(const Quantum& quantum, const std::vector<OpenSession*>& batch, absl::Duration took);
   void Account(OpenSession& session, Stage stage, int batch, absl::Time begin, absl::Time end);
   void Publish(OpenSession& session);
   void End(SessionId id, const absl::Status& status);
@@ -93,6 +96,7 @@ class Lane {
   const std::vector<std::unique_ptr<Model>> models_;
   const LaneOptions options_;
   StepCosts costs_;
+  RecentTime recent_;
   std::vector<int> max_batch_;
   std::vector<absl::Duration> block_costs_;
   std::unordered_map<SessionId, std::unique_ptr<OpenSession>> sessions_;  // lane thread only

@@ -1,11 +1,15 @@
 #include "server/scheduler/policy.h"
 
 #include <algorithm>
+#include <map>
+#include <tuple>
+#include <utility>
 
 namespace firstbyte {
 namespace {
 
 constexpr int kLargestChunk = 16;
+constexpr absl::Duration kFarAhead = absl::Hours(1);
 
 // Media published or already generated: what the listener is ahead by once it is decoded.
 absl::Duration Ahead(const SessionView& view) {
@@ -28,6 +32,58 @@ std::optional<NextStep> NextOfWorld(const Work& work) {
   if (work.commit) return NextStep{Stage::kCommit, 0};
   return std::nullopt;
 }
+
+// One session that wants a step. Ordered by how soon it must have it.
+struct Candidate {
+  int64_t urgency = 0;    // deadlines in steps of equal_urgency; the same for all that have passed
+  absl::Duration served;  // what its tenant had of the lane's recent time
+  absl::Time deadline;
+  int index = 0;
+
+  bool operator<(const Candidate& other) const {
+    return std::tie(urgency, served, deadline, index) <
+           std::tie(other.urgency, other.served, other.deadline, other.index);
+  }
+};
+
+class Order {
+ public:
+  Order(absl::Span<const SessionView> views, const std::vector<Candidate>& wanting,
+        const RecentTime& recent, const PolicyOptions& options, absl::Time now)
+      : views_(views), recent_(recent), options_(options), now_(now) {
+    if (recent.start_up() < options.start_up_share) return;
+    starters_wait_ = std::any_of(wanting.begin(), wanting.end(), [&](const Candidate& one) {
+      return views[one.index].heard && one.deadline < now + options.pressed;
+    });
+  }
+
+  void Rank(Candidate* candidate) const {
+    const SessionView& view = views_[candidate->index];
+    candidate->served = recent_.of(view.tenant);
+    const absl::Time soonest = starters_wait_ && !view.heard ? now_ + options_.pressed : now_;
+    const absl::Duration left = std::max(candidate->deadline, soonest) - now_;
+    candidate->urgency = std::min(left, kFarAhead) / options_.equal_urgency;
+  }
+
+  // Among those equally urgent, each place in the batch counts as `one` more for its tenant, so
+  // that a batch too small for all is shared as well.
+  void TakeTurns(const Candidate& leader, absl::Duration one,
+                 std::vector<Candidate>* joiners) const {
+    std::map<int, int> places;
+    ++places[views_[leader.index].tenant];
+    for (Candidate& joiner : *joiners) {
+      joiner.served += one * places[views_[joiner.index].tenant]++;
+    }
+    if (places.size() > 1) std::sort(joiners->begin(), joiners->end());
+  }
+
+ private:
+  const absl::Span<const SessionView> views_;
+  const RecentTime& recent_;
+  const PolicyOptions& options_;
+  const absl::Time now_;
+  bool starters_wait_ = false;
+};
 
 }  // namespace
 
@@ -68,34 +124,39 @@ std::optional<NextStep> Next(const SessionView& view, bool joining) {
 
 std::optional<Quantum> ChooseQuantum(absl::Span<const SessionView> views,
                                      absl::Span<const int> max_batch, const StepCosts& costs,
-                                     const PolicyOptions& options, absl::Time now) {
-  int leader = -1;
-  absl::Time earliest = absl::InfiniteFuture();
+                                     const RecentTime& recent, const PolicyOptions& options,
+                                     absl::Time now) {
+  std::vector<Candidate> leaders;
   for (int i = 0; i < static_cast<int>(views.size()); ++i) {
     if (!Next(views[i], /*joining=*/false)) continue;
-    absl::Time deadline = Deadline(views[i], options, now);
-    if (leader < 0 || deadline < earliest) leader = i, earliest = deadline;
+    leaders.push_back({.deadline = Deadline(views[i], options, now), .index = i});
   }
-  if (leader < 0) return std::nullopt;
+  if (leaders.empty()) return std::nullopt;
+  const Order order(views, leaders, recent, options, now);
+  for (Candidate& leader : leaders) order.Rank(&leader);
+  const Candidate leader = *std::min_element(leaders.begin(), leaders.end());
 
-  const int model = views[leader].model;
-  const NextStep step = *Next(views[leader], /*joining=*/false);
-  std::vector<std::pair<absl::Time, int>> joiners;
+  const int model = views[leader.index].model;
+  const NextStep step = *Next(views[leader.index], /*joining=*/false);
+  std::vector<Candidate> joiners;
   for (int i = 0; i < static_cast<int>(views.size()); ++i) {
-    if (i == leader || views[i].model != model) continue;
+    if (i == leader.index || views[i].model != model) continue;
     auto next = Next(views[i], /*joining=*/true);
-    if (next && next->stage == step.stage && next->frames == step.frames) {
-      joiners.emplace_back(Deadline(views[i], options, now), i);
-    }
+    if (!next || next->stage != step.stage || next->frames != step.frames) continue;
+    joiners.push_back({.deadline = Deadline(views[i], options, now), .index = i});
+    order.Rank(&joiners.back());
   }
   std::sort(joiners.begin(), joiners.end());
+  const absl::Duration one = costs.Predict(model, step.stage, step.frames, 1);
+  order.TakeTurns(leader, one, &joiners);
 
-  Quantum quantum{.model = model, .stage = step.stage, .frames = step.frames, .sessions = {leader}};
+  Quantum quantum{
+      .model = model, .stage = step.stage, .frames = step.frames, .sessions = {leader.index}};
   const size_t limit =
       costs.LargestBatch(model, step.stage, step.frames, options.max_step, max_batch[model]);
-  for (const auto& [deadline, i] : joiners) {
+  for (const Candidate& joiner : joiners) {
     if (quantum.sessions.size() >= limit) break;
-    quantum.sessions.push_back(i);
+    quantum.sessions.push_back(joiner.index);
   }
   return quantum;
 }

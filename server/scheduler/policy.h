@@ -5,6 +5,10 @@
 // A player's deadline is the world's own: when the block is due, or the commit before the next one.
 // The most urgent stream picks the stage; others that want the same stage join it by deadline,
 // worlds in whichever denoise pass they are.
+//
+// Two things bend that order. Deadlines that have passed, or lie within a few milliseconds of each
+// other, are equally urgent, and then the tenant goes first that had the least of the lane's recent
+// time. And once sessions that start had their share of it, they wait while others are pressed.
 #pragma once
 
 #include <optional>
@@ -13,6 +17,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "model/model.h"
+#include "server/scheduler/recent_time.h"
 #include "server/scheduler/step_cost.h"
 
 namespace firstbyte {
@@ -21,6 +26,10 @@ struct PolicyOptions {
   absl::Duration ttfb_target = absl::Milliseconds(50);
   absl::Duration dry_reserve = absl::Milliseconds(20);  // kept between a deadline and silence
   absl::Duration max_step = absl::Milliseconds(8);      // a newcomer waits at most this long
+  absl::Duration equal_urgency = absl::Milliseconds(5);
+  // Of the lane's time, for sessions that start, while another would be late within so long.
+  double start_up_share = 0.5;
+  absl::Duration pressed = absl::Milliseconds(50);
 };
 
 // One session as the policy sees it.
@@ -31,11 +40,12 @@ struct SessionView {
   absl::Duration lead;      // StreamPort::State
   absl::Duration max_lead;  // it pauses there
   absl::Duration frame_period;
-  bool heard = false;
+  bool heard = false;   // some media has left; until then the session starts
   bool paused = false;  // reached max_lead and has not resumed: see UpdatePaused
   int room_frames = 0;
   bool world = false;
   absl::Time due;  // worlds: StreamPort::State::block_due
+  int tenant = 0;  // RecentTime's index
 };
 
 struct Quantum {
@@ -66,8 +76,8 @@ std::optional<NextStep> Next(const SessionView& view, bool joining);
 // The next quantum, or nullopt when nothing can or should run now.
 std::optional<Quantum> ChooseQuantum(absl::Span<const SessionView> views,
                                      absl::Span<const int> max_batch,  // by model
-                                     const StepCosts& costs, const PolicyOptions& options,
-                                     absl::Time now);
+                                     const StepCosts& costs, const RecentTime& recent,
+                                     const PolicyOptions& options, absl::Time now);
 
 // How long until a paused session resumes by itself if its listener keeps playing.
 absl::Duration TimeToResume(const SessionView& view);

@@ -10,7 +10,7 @@ namespace firstbyte {
 
 StreamPort::State WorldStream::state(absl::Time /*now*/) {
   MutexLock lock(&mu_);
-  return {.block_start = NextCall(), .block_due = work_due_};
+  return {.heard = times_.steps > 0, .block_start = NextCall(), .block_due = work_due_};
 }
 
 bool WorldStream::HasRoom() const { return outbox_.room() >= media_->max_block_bytes(); }

@@ -242,6 +242,7 @@ void WorldStream::Install(const std::shared_ptr<Opening>& opening) {
     MutexLock lock(&mu_);
     lane_ = &context_.engine->lane(opening->seat.lane());
     session_ = lane_->Open({.spec = std::move(opening->spec),
+                            .tenant = tenant_,
                             .port = shared_from_this(),
                             .seat = std::move(opening->seat)});
     PostPrompts();

@@ -31,7 +31,9 @@ SessionView Arriving(absl::Duration ago) {
 
 std::optional<Quantum> Choose(const std::vector<SessionView>& views, const StepCosts& costs = {},
                               int max_batch = 32) {
-  return ChooseQuantum(views, {max_batch, max_batch}, costs, {}, kNow);
+  RecentTime recent;
+  recent.Enter("");
+  return ChooseQuantum(views, {max_batch, max_batch}, costs, recent, {}, kNow);
 }
 
 TEST(Policy, NothingToDoIsNoQuantum) {
@@ -128,6 +130,74 @@ TEST(Policy, FullOutboxStopsDecodingOnly) {
   view.work.decode_frames = 1;
   view.room_frames = 0;
   EXPECT_EQ(Choose({view}), std::nullopt);
+}
+
+// ---- Where deadlines do not decide. ----
+
+// Time that went to one stream of `tenant`.
+void Spend(RecentTime* recent, int tenant, absl::Duration took, bool starting = false) {
+  recent->Spend({{tenant, starting}}, took);
+}
+
+struct SharesTest : testing::Test {
+  // Views of tenant 0 unless told otherwise.
+  std::vector<int> Choose(const std::vector<SessionView>& views, int max_batch = 32) {
+    return ChooseQuantum(views, {max_batch}, {}, recent, {}, kNow)->sessions;
+  }
+  static SessionView Of(int tenant, SessionView view) {
+    view.tenant = tenant;
+    return view;
+  }
+  // Its deadline has passed by so much.
+  static SessionView Overdue(absl::Duration by) { return Speaking(absl::Milliseconds(20) - by); }
+
+  RecentTime recent;
+  int a = recent.Enter("a"), b = recent.Enter("b");
+};
+
+TEST_F(SharesTest, AmongDeadlinesThatPassedTheTenantThatHadLessGoesFirst) {
+  Spend(&recent, a, absl::Milliseconds(10));
+  EXPECT_THAT(Choose({Of(a, Overdue(absl::Seconds(1))), Of(b, Overdue(absl::Milliseconds(1)))}, 1),
+              ElementsAre(1));
+}
+
+TEST_F(SharesTest, ALaterDeadlineIsNotMadeUpForByHavingHadLess) {
+  Spend(&recent, a, absl::Seconds(1));
+  EXPECT_THAT(
+      Choose({Of(b, Speaking(absl::Milliseconds(100))), Of(a, Speaking(absl::Milliseconds(60)))},
+             1),
+      ElementsAre(1));
+}
+
+TEST_F(SharesTest, OneTenantsStreamsGoByDeadlineHoweverLate) {
+  EXPECT_THAT(Choose({Overdue(absl::Milliseconds(1)), Overdue(absl::Seconds(1)),
+                      Overdue(absl::Milliseconds(30))}),
+              ElementsAre(1, 2, 0));
+}
+
+TEST_F(SharesTest, TenantsTakeTurnsInABatchThatIsTooSmallForAll) {
+  const SessionView late = Overdue(absl::Seconds(1)), later = Overdue(absl::Seconds(2));
+  StepCosts costs;
+  costs.Set(0, Stage::kGenerate, 0, {.per_session = absl::Milliseconds(2)});  // four fit
+  const std::vector<SessionView> views = {Of(a, later), Of(a, later), Of(a, later),
+                                          Of(a, later), Of(b, late),  Of(b, late)};
+  EXPECT_THAT(ChooseQuantum(views, {32}, costs, recent, {}, kNow)->sessions,
+              testing::UnorderedElementsAre(0, 1, 4, 5));
+}
+
+TEST_F(SharesTest, StartersThatHadTheirShareWaitWhileAListenerIsPressed) {
+  const SessionView starter = Arriving(absl::Seconds(1)),
+                    pressed = Speaking(absl::Milliseconds(60));
+  EXPECT_THAT(Choose({starter, pressed}), ElementsAre(0));
+  Spend(&recent, a, absl::Milliseconds(20), /*starting=*/true);
+  EXPECT_THAT(Choose({starter, pressed}), ElementsAre(1));
+  Spend(&recent, a, absl::Milliseconds(30));
+  EXPECT_THAT(Choose({starter, pressed}), ElementsAre(0)) << "they are below their share again";
+}
+
+TEST_F(SharesTest, StartersHaveAllTheTimeWhileNobodyIsPressed) {
+  Spend(&recent, a, absl::Seconds(1), /*starting=*/true);
+  EXPECT_THAT(Choose({Arriving(absl::ZeroDuration()), Speaking(absl::Seconds(1))}), ElementsAre(0));
 }
 
 }  // namespace
