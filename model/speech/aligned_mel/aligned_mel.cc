@@ -1,11 +1,11 @@
 #include "model/speech/aligned_mel/aligned_mel.h"
 
 #include <algorithm>
-#include <exception>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
+#include "model/no_memory.h"
 
 namespace firstbyte::aligned_mel {
 namespace {
@@ -39,22 +39,19 @@ absl::StatusOr<std::unique_ptr<AlignedMel>> AlignedMel::Create(std::shared_ptr<c
     return Error(absl::StatusCode::kInvalidArgument, "BAD_LANE_SIZE",
                  "slots and batch must be positive");
   }
-  try {  // LibTorch reports a failed allocation by an exception
-    return std::unique_ptr<AlignedMel>(new AlignedMel(std::move(voice), size));
-  } catch (const std::exception& e) {
-    return Error(absl::StatusCode::kResourceExhausted, "NO_MEMORY",
-                 absl::StrCat(size.slots, " slots: ", e.what()));
-  }
+  return OrNoMemory(absl::StrCat(size.slots, " slots"), [&] {
+    return absl::StatusOr<std::unique_ptr<AlignedMel>>(new AlignedMel(std::move(voice), size));
+  });
 }
 
 AlignedMel::AlignedMel(std::shared_ptr<const Voice> voice, const LaneSize& size)
-    : voice_(std::move(voice)),
+    : SlottedModel(size.slots),
+      voice_(std::move(voice)),
       info_(InfoOf(*voice_, size)),
       durations_(voice_->durations),
       conditions_(voice_->conditioner),
       acoustic_(voice_->config.acoustic, size.slots, size.max_batch),
       vocoder_(voice_->vocoder) {
-  for (int slot = size.slots; slot-- > 0;) free_slots_.push_back(slot);
   frame_rows_.reserve(size.max_batch);
   decode_rows_.reserve(size.max_batch);
   running_.reserve(size.max_batch);
@@ -70,54 +67,36 @@ absl::StatusOr<std::unique_ptr<Prepared>> AlignedMel::Prepare(const RawInput& in
   return std::make_unique<PreparedClause>(*std::move(clause));
 }
 
-absl::StatusOr<std::unique_ptr<Session>> AlignedMel::Open(const SessionSpec& spec) {
-  if (free_slots_.empty()) {
-    return Error(absl::StatusCode::kResourceExhausted, "NO_SLOT", "all slots are taken");
-  }
-  const int slot = free_slots_.back();
-  auto release = [this](int freed) { free_slots_.push_back(freed); };
-  try {
-    auto session = std::make_unique<AlignedMelSession>(*voice_, spec, slot, release);
-    free_slots_.pop_back();
-    return session;
-  } catch (const std::exception& e) {
-    return Error(absl::StatusCode::kResourceExhausted, "NO_MEMORY", e.what());
-  }
+absl::StatusOr<std::unique_ptr<Session>> AlignedMel::NewSession(const SessionSpec& spec,
+                                                                Slot slot) {
+  return std::make_unique<AlignedMelSession>(*voice_, spec, std::move(slot));
 }
 
-Ticket AlignedMel::Submit(Stage stage, absl::Span<Session* const> batch, int frames) {
-  report_.session_status.assign(batch.size(), absl::OkStatus());
-  step_status_ = absl::OkStatus();
-  if (batch.size() > static_cast<size_t>(info_.max_batch)) {
-    step_status_ = Error(absl::StatusCode::kResourceExhausted, "BATCH_TOO_LARGE",
-                         absl::StrCat("at most ", info_.max_batch, " sessions fit one step"));
-  } else if (stage == Stage::kPrefill) {
-    Prefill(batch);
-  } else if (stage == Stage::kGenerate) {
-    Generate(batch);
-  } else if (stage == Stage::kDecode) {
-    Decode(batch, frames);
-  } else {
-    report_.session_status.assign(
-        batch.size(), Error(absl::StatusCode::kInternal, "NO_SUCH_STAGE", "speech has no commit"));
+void AlignedMel::Run(Stage stage, absl::Span<Session* const> batch, int frames,
+                     absl::Span<absl::Status> statuses) {
+  switch (stage) {
+    case Stage::kPrefill:
+      return Prefill(batch, statuses);
+    case Stage::kGenerate:
+      return Generate(batch, statuses);
+    case Stage::kDecode:
+      return Decode(batch, frames);
+    case Stage::kCommit:
+      for (absl::Status& status : statuses) {
+        status = Error(absl::StatusCode::kInternal, "NO_SUCH_STAGE", "speech has no commit");
+      }
   }
-  return ++ticket_;
-}
-
-absl::Status AlignedMel::Wait(Ticket, StepReport* report) {
-  *report = std::move(report_);
-  return step_status_;
 }
 
 // One clause's frames fill the kernels' tiles by themselves: nothing to gain from one large matrix.
-void AlignedMel::Prefill(absl::Span<Session* const> batch) {
+void AlignedMel::Prefill(absl::Span<Session* const> batch, absl::Span<absl::Status> statuses) {
   for (size_t i = 0; i < batch.size(); ++i) {
     if (!batch[i]->work().prefill) continue;
-    report_.session_status[i] = Mine(batch[i]).Prefill(&durations_, &conditions_);
+    statuses[i] = Mine(batch[i]).Prefill(&durations_, &conditions_);
   }
 }
 
-void AlignedMel::Generate(absl::Span<Session* const> batch) {
+void AlignedMel::Generate(absl::Span<Session* const> batch, absl::Span<absl::Status> statuses) {
   frame_rows_.clear();
   running_.clear();
   for (size_t i = 0; i < batch.size(); ++i) {
@@ -126,7 +105,7 @@ void AlignedMel::Generate(absl::Span<Session* const> batch) {
     frame_rows_.push_back(Mine(batch[i]).NextFrame());
   }
   voice_->acoustic.Step(frame_rows_, &acoustic_);
-  for (size_t i : running_) report_.session_status[i] = Mine(batch[i]).FinishFrame();
+  for (size_t i : running_) statuses[i] = Mine(batch[i]).FinishFrame();
 }
 
 void AlignedMel::Decode(absl::Span<Session* const> batch, int frames) {

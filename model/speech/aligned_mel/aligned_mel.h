@@ -10,7 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "model/io/front_end.h"
-#include "model/model.h"
+#include "model/slotted_model.h"
 #include "model/speech/aligned_mel/session.h"
 #include "model/speech/aligned_mel/voice.h"
 
@@ -21,7 +21,7 @@ struct LaneSize {
   int max_batch = 64;
 };
 
-class AlignedMel : public Model {
+class AlignedMel : public SlottedModel {
  public:
   // Allocates the slots of one lane. kResourceExhausted when memory is short.
   static absl::StatusOr<std::unique_ptr<AlignedMel>> Create(std::shared_ptr<const Voice> voice,
@@ -29,16 +29,15 @@ class AlignedMel : public Model {
 
   const ModelInfo& info() const override { return info_; }
   absl::StatusOr<std::unique_ptr<Prepared>> Prepare(const RawInput& input) const override;
-  absl::StatusOr<std::unique_ptr<Session>> Open(const SessionSpec& spec) override;
-  // Runs the step before it returns.
-  Ticket Submit(Stage stage, absl::Span<Session* const> batch, int frames) override;
-  absl::Status Wait(Ticket ticket, StepReport* report) override;
 
  private:
   AlignedMel(std::shared_ptr<const Voice> voice, const LaneSize& size);
 
-  void Prefill(absl::Span<Session* const> batch);
-  void Generate(absl::Span<Session* const> batch);
+  absl::StatusOr<std::unique_ptr<Session>> NewSession(const SessionSpec& spec, Slot slot) override;
+  void Run(Stage stage, absl::Span<Session* const> batch, int frames,
+           absl::Span<absl::Status> statuses) override;
+  void Prefill(absl::Span<Session* const> batch, absl::Span<absl::Status> statuses);
+  void Generate(absl::Span<Session* const> batch, absl::Span<absl::Status> statuses);
   void Decode(absl::Span<Session* const> batch, int frames);
 
   const std::shared_ptr<const Voice> voice_;
@@ -47,14 +46,9 @@ class AlignedMel : public Model {
   Conditioner::Buffers conditions_;
   AcousticBuffers acoustic_;
   Vocoder::Buffers vocoder_;
-  std::vector<int> free_slots_;
   std::vector<FrameRow> frame_rows_;
   std::vector<DecodeRow> decode_rows_;
   std::vector<size_t> running_;  // indices into the batch at hand
-
-  Ticket ticket_ = 0;
-  absl::Status step_status_;
-  StepReport report_;
 };
 
 }  // namespace firstbyte::aligned_mel

@@ -34,18 +34,14 @@ absl::Status CheckClause(const Prepared* prepared, const Config& config) {
 
 }  // namespace
 
-AlignedMelSession::AlignedMelSession(const Voice& voice, const SessionSpec& spec, int slot,
-                                     std::function<void(int)> release)
+AlignedMelSession::AlignedMelSession(const Voice& voice, const SessionSpec& spec, Slot slot)
     : voice_(voice),
       stretch_(1 / spec.speaking_rate),
-      slot_(slot),
-      release_(std::move(release)),
+      slot_(std::move(slot)),
       silence_(kFrameFeatures, 0.0f),
       conditions_({kConditionRing, voice.conditioner.outputs()}),
       frames_({kFrameRing, kFrameFeatures}),
       vocoder_(voice.vocoder.NewState(spec.seed)) {}
-
-AlignedMelSession::~AlignedMelSession() { release_(slot_); }
 
 float* AlignedMelSession::Condition(int64_t frame) {
   return conditions_.data() + frame % kConditionRing * voice_.conditioner.outputs();
@@ -151,7 +147,7 @@ absl::Status AlignedMelSession::Prefill(DurationModel::Buffers* durations,
 
 FrameRow AlignedMelSession::NextFrame() {
   const float* feedback = position_ == 0 ? silence_.data() : Frame(generated_ - 1);
-  return {Condition(generated_), feedback, slot_, position_, Frame(generated_)};
+  return {Condition(generated_), feedback, slot_.index(), position_, Frame(generated_)};
 }
 
 absl::Status AlignedMelSession::FinishFrame() {

@@ -11,12 +11,12 @@
 
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <memory>
 #include <vector>
 
 #include "model/io/front_end.h"
 #include "model/model.h"
+#include "model/slotted_model.h"
 #include "model/speech/aligned_mel/voice.h"
 
 namespace firstbyte::aligned_mel {
@@ -29,10 +29,8 @@ struct PreparedClause : Prepared {
 
 class AlignedMelSession : public Session {
  public:
-  // `release` is called with the slot when the session ends. `voice` must outlive it.
-  AlignedMelSession(const Voice& voice, const SessionSpec& spec, int slot,
-                    std::function<void(int)> release);
-  ~AlignedMelSession() override;
+  // `voice` must outlive it.
+  AlignedMelSession(const Voice& voice, const SessionSpec& spec, Slot slot);
 
   absl::Status Push(Input input) override;
   Work work() const override;
@@ -63,8 +61,7 @@ class AlignedMelSession : public Session {
 
   const Voice& voice_;
   const double stretch_;
-  const int slot_;
-  const std::function<void(int)> release_;
+  const Slot slot_;
   const std::vector<float> silence_;  // feedback of a clause's first frame: zeros
 
   std::deque<Input> inputs_;  // clauses not begun, and the markers between them

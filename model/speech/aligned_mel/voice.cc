@@ -1,12 +1,11 @@
 #include "model/speech/aligned_mel/voice.h"
 
-#include <exception>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "base/error.h"
 #include "model/io/config_reader.h"
 #include "model/io/safetensors.h"
+#include "model/no_memory.h"
 
 namespace firstbyte::aligned_mel {
 namespace {
@@ -38,13 +37,9 @@ absl::StatusOr<std::shared_ptr<const Voice>> Voice::Load(const std::string& fold
   auto voice = std::make_shared<Voice>();
   voice->config = *std::move(config);
   voice->version = file->Digest();
-  try {  // LibTorch reports a failed allocation by an exception
-    absl::Status built = Build(*file, kernels, voice.get());
-    if (!built.ok()) return built;
-  } catch (const std::exception& e) {
-    return Error(absl::StatusCode::kResourceExhausted, "NO_MEMORY",
-                 absl::StrCat("loading ", folder, ": ", e.what()));
-  }
+  absl::Status built = OrNoMemory(absl::StrCat("loading ", folder),
+                                  [&] { return Build(*file, kernels, voice.get()); });
+  if (!built.ok()) return built;
   voice->front_end = std::make_unique<FrontEnd>(voice->config.phones);
   return voice;
 }

@@ -20,9 +20,8 @@ bool AllFinite(const std::vector<float>& values) {
 
 }  // namespace
 
-WorldSession::WorldSession(const World& world, const Rings& rings, int slot,
-                           std::function<void(int)> release)
-    : world_(world), rings_(rings), slot_(slot), release_(std::move(release)) {
+WorldSession::WorldSession(const World& world, const Rings& rings, Slot slot)
+    : world_(world), rings_(rings), slot_(std::move(slot)) {
   const Config& c = world_.config;
   const int video = kVideoTokens * c.latent_channels, audio = c.audio_channels;
   facts_.events.assign(c.dit.events, 0.0f);
@@ -36,8 +35,6 @@ WorldSession::WorldSession(const World& world, const Rings& rings, int slot,
   estimate_.resize(video);
   columns_.resize(kLatentSide * c.column_features());
 }
-
-WorldSession::~WorldSession() { release_(slot_); }
 
 void WorldSession::Begin(const Scene& scene, uint64_t seed) {
   seed_ = seed;
@@ -199,8 +196,12 @@ PassRow WorldSession::NextPass() {
     for (size_t i = 0; i < in_video_.size(); ++i) in_video_[i] = estimate_[i] + memory.residual[i];
     in_audio_ = memory.audio;
   }
-  return {&facts_,          sigma,           theme_, current_, in_video_.data(), in_audio_.data(),
-          estimate_.data(), columns_.data(), slot_,  ring_,    video_.data(),    audio_.data()};
+  return {&facts_,          sigma,
+          theme_,           current_,
+          in_video_.data(), in_audio_.data(),
+          estimate_.data(), columns_.data(),
+          slot_.index(),    ring_,
+          video_.data(),    audio_.data()};
 }
 
 void WorldSession::Remember() {

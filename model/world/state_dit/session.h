@@ -9,12 +9,11 @@
 
 #include <array>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "model/model.h"
+#include "model/slotted_model.h"
 #include "model/world/state_dit/scene.h"
 #include "model/world/state_dit/world.h"
 
@@ -31,9 +30,8 @@ struct Memory {
 
 class WorldSession : public Session {
  public:
-  // `release` is called with the slot when the session ends. `world` and `rings` must outlive it.
-  WorldSession(const World& world, const Rings& rings, int slot, std::function<void(int)> release);
-  ~WorldSession() override;
+  // `world` and `rings` must outlive it.
+  WorldSession(const World& world, const Rings& rings, Slot slot);
 
   // One of the two, once, before anything else. Restore: DATA_LOSS when the state does not hold
   // together.
@@ -81,8 +79,7 @@ class WorldSession : public Session {
 
   const World& world_;
   const Rings& rings_;
-  const int slot_;
-  const std::function<void(int)> release_;
+  const Slot slot_;
 
   // Saved.
   uint64_t seed_ = 1;

@@ -82,7 +82,7 @@ absl::StatusOr<std::string> WorldSession::Save() const {
   out.Int(block_);
   out.Int(ring_.committed);
   for (int i = 0; i < valid; ++i) WriteMemory(memories_[i], &out);
-  rings_.Save(slot_, valid, out.Room(ring_bytes));
+  rings_.Save(slot_.index(), valid, out.Room(ring_bytes));
   return out.Finish();
 }
 
@@ -110,7 +110,8 @@ absl::Status WorldSession::Restore(const std::string& state) {
   for (int i = 0; i < valid && in.status().ok(); ++i) ReadMemory(c, frame_, &in, &memories_[i]);
   const char* ring = in.Bytes(rings_.SavedBytes(valid), "the ring");
   in.ExpectEnd();
-  if (in.status().ok() && !rings_.Restore(slot_, valid, ring)) in.Fail("the ring is not finite");
+  if (in.status().ok() && !rings_.Restore(slot_.index(), valid, ring))
+    in.Fail("the ring is not finite");
   phase_ = Phase::kIdle;
   return in.status();
 }

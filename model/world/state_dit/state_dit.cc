@@ -1,10 +1,10 @@
 #include "model/world/state_dit/state_dit.h"
 
-#include <exception>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
+#include "model/no_memory.h"
 
 namespace firstbyte::state_dit {
 namespace {
@@ -59,23 +59,20 @@ absl::StatusOr<std::unique_ptr<StateDit>> StateDit::Create(std::shared_ptr<const
     return Error(absl::StatusCode::kInvalidArgument, "BAD_LANE_SIZE",
                  "slots and batch must be positive");
   }
-  try {  // LibTorch reports a failed allocation by an exception
-    return std::unique_ptr<StateDit>(new StateDit(std::move(world), size));
-  } catch (const std::exception& e) {
-    return Error(absl::StatusCode::kResourceExhausted, "NO_MEMORY",
-                 absl::StrCat(size.slots, " slots: ", e.what()));
-  }
+  return OrNoMemory(absl::StrCat(size.slots, " slots"), [&] {
+    return absl::StatusOr<std::unique_ptr<StateDit>>(new StateDit(std::move(world), size));
+  });
 }
 
 StateDit::StateDit(std::shared_ptr<const World> world, const LaneSize& size)
-    : world_(std::move(world)),
+    : SlottedModel(size.slots),
+      world_(std::move(world)),
       rings_(world_->config.dit, size.slots),
       info_(InfoOf(*world_, rings_, size)),
       dynamics_(world_->config, size.max_batch),
       views_(world_->config, size.max_batch),
       dit_(world_->config, size.max_batch),
       decoder_(world_->config, size.max_batch) {
-  for (int slot = size.slots; slot-- > 0;) free_slots_.push_back(slot);
   running_.reserve(size.max_batch);
   places_in_batch_.reserve(size.max_batch);
   moves_.reserve(size.max_batch);
@@ -85,40 +82,28 @@ StateDit::StateDit(std::shared_ptr<const World> world, const LaneSize& size)
 }
 
 absl::StatusOr<std::unique_ptr<Prepared>> StateDit::Prepare(const RawInput& input) const {
-  try {  // the search for a picture's place allocates
-    return PrepareScene(*world_, input);
-  } catch (const std::exception& e) {
-    return Error(absl::StatusCode::kResourceExhausted, "NO_MEMORY", e.what());
-  }
+  return OrNoMemory("a seed image", [&] {
+    return absl::StatusOr<std::unique_ptr<Prepared>>(PrepareScene(*world_, input));
+  });
 }
 
-absl::StatusOr<std::unique_ptr<Session>> StateDit::Open(const SessionSpec& spec) {
-  if (free_slots_.empty()) {
-    return Error(absl::StatusCode::kResourceExhausted, "NO_SLOT", "all slots are taken");
-  }
+absl::StatusOr<std::unique_ptr<Session>> StateDit::NewSession(const SessionSpec& spec, Slot slot) {
   const auto* scene = dynamic_cast<const Scene*>(spec.scene.get());
   if (spec.state == nullptr && spec.scene != nullptr && scene == nullptr) {
     return Error(absl::StatusCode::kInvalidArgument, "BAD_SCENE", "not prepared by this model");
   }
-  const int slot = free_slots_.back();
-  auto release = [this](int freed) { free_slots_.push_back(freed); };
-  try {
-    auto session = std::make_unique<WorldSession>(*world_, rings_, slot, release);
-    free_slots_.pop_back();
-    if (spec.state != nullptr) {
-      absl::Status restored = session->Restore(*spec.state);
-      if (!restored.ok()) return restored;
-    } else if (scene != nullptr) {
-      session->Begin(*scene, spec.seed);
-    } else {
-      absl::StatusOr<std::unique_ptr<Scene>> start = PrepareScene(*world_, {});
-      if (!start.ok()) return start.status();
-      session->Begin(**start, spec.seed);
-    }
-    return session;
-  } catch (const std::exception& e) {
-    return Error(absl::StatusCode::kResourceExhausted, "NO_MEMORY", e.what());
+  auto session = std::make_unique<WorldSession>(*world_, rings_, std::move(slot));
+  if (spec.state != nullptr) {
+    absl::Status restored = session->Restore(*spec.state);
+    if (!restored.ok()) return restored;
+  } else if (scene != nullptr) {
+    session->Begin(*scene, spec.seed);
+  } else {
+    absl::StatusOr<std::unique_ptr<Scene>> start = PrepareScene(*world_, {});
+    if (!start.ok()) return start.status();
+    session->Begin(**start, spec.seed);
   }
+  return session;
 }
 
 void StateDit::Choose(Stage stage, absl::Span<Session* const> batch) {
@@ -131,26 +116,14 @@ void StateDit::Choose(Stage stage, absl::Span<Session* const> batch) {
   }
 }
 
-Ticket StateDit::Submit(Stage stage, absl::Span<Session* const> batch, int) {
-  report_.session_status.assign(batch.size(), absl::OkStatus());
-  step_status_ = absl::OkStatus();
-  if (batch.size() > static_cast<size_t>(info_.max_batch)) {
-    step_status_ = Error(absl::StatusCode::kResourceExhausted, "BATCH_TOO_LARGE",
-                         absl::StrCat("at most ", info_.max_batch, " sessions fit one step"));
-    return ++ticket_;
-  }
+void StateDit::Run(Stage stage, absl::Span<Session* const> batch, int,
+                   absl::Span<absl::Status> statuses) {
   Choose(stage, batch);
-  if (running_.empty()) return ++ticket_;
+  if (running_.empty()) return;
   if (stage == Stage::kPrefill) Prefill();
-  if (stage == Stage::kGenerate) Generate();
+  if (stage == Stage::kGenerate) Generate(statuses);
   if (stage == Stage::kDecode) Decode();
   if (stage == Stage::kCommit) Commit();
-  return ++ticket_;
-}
-
-absl::Status StateDit::Wait(Ticket, StepReport* report) {
-  *report = std::move(report_);
-  return step_status_;
 }
 
 void StateDit::See() {
@@ -176,7 +149,7 @@ void StateDit::Prefill() {
   Commit();
 }
 
-void StateDit::Generate() {
+void StateDit::Generate(absl::Span<absl::Status> statuses) {
   moves_.clear();
   for (WorldSession* session : running_) {
     if (session->WantsMove()) moves_.push_back(session->NextMove());
@@ -186,7 +159,7 @@ void StateDit::Generate() {
   GatherPasses();
   world_->dit.Denoise(passes_, rings_, &dit_);
   for (size_t i = 0; i < running_.size(); ++i) {
-    report_.session_status[places_in_batch_[i]] = running_[i]->FinishDenoise();
+    statuses[places_in_batch_[i]] = running_[i]->FinishDenoise();
   }
 }
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "model/model.h"
+#include "model/slotted_model.h"
 #include "model/world/state_dit/session.h"
 #include "model/world/state_dit/world.h"
 
@@ -21,7 +21,7 @@ struct LaneSize {
   int max_batch = 16;
 };
 
-class StateDit : public Model {
+class StateDit : public SlottedModel {
  public:
   // Allocates the slots of one lane. kResourceExhausted when memory is short.
   static absl::StatusOr<std::unique_ptr<StateDit>> Create(std::shared_ptr<const World> world,
@@ -29,16 +29,15 @@ class StateDit : public Model {
 
   const ModelInfo& info() const override { return info_; }
   absl::StatusOr<std::unique_ptr<Prepared>> Prepare(const RawInput& input) const override;
-  absl::StatusOr<std::unique_ptr<Session>> Open(const SessionSpec& spec) override;
-  // Runs the step before it returns.
-  Ticket Submit(Stage stage, absl::Span<Session* const> batch, int frames) override;
-  absl::Status Wait(Ticket ticket, StepReport* report) override;
 
  private:
   StateDit(std::shared_ptr<const World> world, const LaneSize& size);
 
+  absl::StatusOr<std::unique_ptr<Session>> NewSession(const SessionSpec& spec, Slot slot) override;
+  void Run(Stage stage, absl::Span<Session* const> batch, int frames,
+           absl::Span<absl::Status> statuses) override;
   void Prefill();
-  void Generate();
+  void Generate(absl::Span<absl::Status> statuses);
   void Decode();
   void Commit();
   void See();  // of the sessions that are about to begin a frame
@@ -53,17 +52,12 @@ class StateDit : public Model {
   Renderer::Buffers views_;
   Dit::Buffers dit_;
   Decoder::Buffers decoder_;
-  std::vector<int> free_slots_;
   std::vector<WorldSession*> running_;
   std::vector<size_t> places_in_batch_;  // of running_
   std::vector<MoveRow> moves_;
   std::vector<Renderer::Place> views_wanted_;
   std::vector<PassRow> passes_;
   std::vector<const float*> latents_;
-
-  Ticket ticket_ = 0;
-  absl::Status step_status_;
-  StepReport report_;
 };
 
 }  // namespace firstbyte::state_dit

@@ -1,11 +1,9 @@
 #include "model/world/state_dit/world.h"
 
-#include <exception>
-
 #include "absl/strings/str_cat.h"
-#include "base/error.h"
 #include "model/io/config_reader.h"
 #include "model/io/safetensors.h"
+#include "model/no_memory.h"
 
 namespace firstbyte::state_dit {
 namespace {
@@ -44,13 +42,9 @@ absl::StatusOr<std::shared_ptr<const World>> World::Load(const std::string& fold
   world->config = *std::move(config);
   if (world->config.name.empty()) world->config.name = LastComponent(folder);
   world->version = file->Digest();
-  try {  // LibTorch reports a failed allocation by an exception
-    absl::Status built = Build(*file, kernels, world.get());
-    if (!built.ok()) return built;
-  } catch (const std::exception& e) {
-    return Error(absl::StatusCode::kResourceExhausted, "NO_MEMORY",
-                 absl::StrCat("loading ", folder, ": ", e.what()));
-  }
+  absl::Status built = OrNoMemory(absl::StrCat("loading ", folder),
+                                  [&] { return Build(*file, kernels, world.get()); });
+  if (!built.ok()) return built;
   return world;
 }
 

@@ -1,13 +1,12 @@
 #include "model/world/waypoint/checkpoint.h"
 
-#include <exception>
 #include <filesystem>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "base/error.h"
 #include "model/io/config_reader.h"
 #include "model/io/safetensors.h"
+#include "model/no_memory.h"
 #include "model/world/waypoint/noise.h"
 
 namespace firstbyte::waypoint {
@@ -56,13 +55,9 @@ absl::StatusOr<std::shared_ptr<const Checkpoint>> Checkpoint::Load(
   checkpoint->config = *std::move(config);
   checkpoint->version = absl::StrCat(dit->Digest(), taehv->Digest());
   checkpoint->euler_steps = EulerSteps(checkpoint->config);
-  try {  // LibTorch reports a failed allocation by an exception
-    absl::Status built = Build(*dit, *taehv, kernels, checkpoint.get());
-    if (!built.ok()) return built;
-  } catch (const std::exception& e) {
-    return Error(absl::StatusCode::kResourceExhausted, "NO_MEMORY",
-                 absl::StrCat("loading ", folder, ": ", e.what()));
-  }
+  absl::Status built = OrNoMemory(absl::StrCat("loading ", folder),
+                                  [&] { return Build(*dit, *taehv, kernels, checkpoint.get()); });
+  if (!built.ok()) return built;
   return checkpoint;
 }
 

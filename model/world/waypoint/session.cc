@@ -21,19 +21,16 @@ bool IsNumber(const BlockActions& actions) {
 }  // namespace
 
 WaypointSession::WaypointSession(const Checkpoint& checkpoint, Journey journey, bool scene_pending,
-                                 int slot, KvCache* cache, std::function<void(int)> release)
+                                 Slot slot, KvCache* cache)
     : checkpoint_(checkpoint),
       config_(checkpoint.config),
-      slot_(slot),
+      slot_(std::move(slot)),
       cache_(cache),
-      release_(std::move(release)),
       journey_(std::move(journey)),
       scene_pending_(scene_pending),
       latent_(config_.latent_size()),
       controls_(config_.controls()),
       map_(config_.latent_size()) {}
-
-WaypointSession::~WaypointSession() { release_(slot_); }
 
 bool WaypointSession::AtBoundary() const {
   return !in_block_ && !scene_pending_ && output_.block < 0;

@@ -9,13 +9,12 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "model/model.h"
+#include "model/slotted_model.h"
 #include "model/world/waypoint/checkpoint.h"
 #include "model/world/waypoint/saved_world.h"
 
@@ -28,10 +27,9 @@ struct Scene : Prepared {
 
 class WaypointSession : public Session {
  public:
-  // `release` is called with the slot when the session ends. The others must outlive it.
-  WaypointSession(const Checkpoint& checkpoint, Journey journey, bool scene_pending, int slot,
-                  KvCache* cache, std::function<void(int)> release);
-  ~WaypointSession() override;
+  // `checkpoint` and `cache`, the slot's own, must outlive it.
+  WaypointSession(const Checkpoint& checkpoint, Journey journey, bool scene_pending, Slot slot,
+                  KvCache* cache);
 
   absl::Status Push(Input input) override;
   Work work() const override;
@@ -64,9 +62,8 @@ class WaypointSession : public Session {
 
   const Checkpoint& checkpoint_;
   const Config& config_;
-  const int slot_;
+  const Slot slot_;
   KvCache* const cache_;
-  const std::function<void(int)> release_;
 
   Journey journey_;
   bool scene_pending_;

@@ -1,11 +1,11 @@
 #include "model/world/waypoint/waypoint.h"
 
 #include <algorithm>
-#include <exception>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
+#include "model/no_memory.h"
 #include "model/world/waypoint/buttons.h"
 #include "model/world/waypoint/picture.h"
 
@@ -23,15 +23,18 @@ int64_t SlotBytes(const Checkpoint& checkpoint) {
          (KvCache::Frames(c) * KvCache::FrameFloats(c) + checkpoint.decoder.history_floats());
 }
 
+int SlotsThatFit(const Checkpoint& checkpoint) {
+  const int64_t fit = kDefaultCaches / SlotBytes(checkpoint);
+  return static_cast<int>(std::clamp<int64_t>(fit, 1, kMostDefaultSlots));
+}
+
 ModelInfo InfoOf(const Checkpoint& checkpoint, const LaneSize& size) {
   const Config& c = checkpoint.config;
   ModelInfo info;
   info.name = c.name;
   info.version = checkpoint.version;
   info.slot_bytes = SlotBytes(checkpoint);
-  info.slots = size.slots > 0 ? size.slots
-                              : static_cast<int>(std::clamp<int64_t>(
-                                    kDefaultCaches / info.slot_bytes, 1, kMostDefaultSlots));
+  info.slots = size.slots;
   info.max_batch = size.max_batch;
   WorldInfo& world = info.world.emplace();
   world.description = "Waypoint-1.5: walk through what it dreams, with keys and pointer";
@@ -57,24 +60,21 @@ absl::StatusOr<std::unique_ptr<Waypoint>> Waypoint::Create(
     return Error(absl::StatusCode::kInvalidArgument, "BAD_LANE_SIZE",
                  "slots and batch must be positive");
   }
-  try {  // a failed allocation is an exception, LibTorch's or the library's
-    return std::unique_ptr<Waypoint>(new Waypoint(std::move(checkpoint), size));
-  } catch (const std::exception& e) {
-    return Error(absl::StatusCode::kResourceExhausted, "NO_MEMORY",
-                 absl::StrCat(size.slots, " slots: ", e.what()));
-  }
+  const int slots = size.slots > 0 ? size.slots : SlotsThatFit(*checkpoint);
+  return OrNoMemory(absl::StrCat(slots, " slots"), [&] {
+    return absl::StatusOr<std::unique_ptr<Waypoint>>(
+        new Waypoint(std::move(checkpoint), {slots, size.max_batch}));
+  });
 }
 
 Waypoint::Waypoint(std::shared_ptr<const Checkpoint> checkpoint, const LaneSize& size)
-    : checkpoint_(std::move(checkpoint)),
+    : SlottedModel(size.slots),
+      checkpoint_(std::move(checkpoint)),
       info_(InfoOf(*checkpoint_, size)),
       dit_(checkpoint_->config, size.max_batch),
       decoder_(checkpoint_->decoder) {
   const Config& c = checkpoint_->config;
-  for (int slot = info_.slots; slot-- > 0;) {
-    caches_.emplace_back(c);
-    free_slots_.push_back(slot);
-  }
+  for (int slot = 0; slot < size.slots; ++slot) caches_.emplace_back(c);
   velocities_.resize(int64_t{size.max_batch} * c.latent_size());
   pictures_.resize(int64_t{kFramesPerLatent} * c.decoded_height() * c.decoded_width() * 3);
   rows_.reserve(size.max_batch);
@@ -94,7 +94,7 @@ absl::StatusOr<std::unique_ptr<Prepared>> Waypoint::Prepare(const RawInput& inpu
                  "initial_image");
   }
   const Config& c = checkpoint_->config;
-  try {
+  return OrNoMemory("a seed image", [&]() -> absl::StatusOr<std::unique_ptr<Prepared>> {
     std::vector<float> given(image.data.size());
     std::vector<float> picture(int64_t{c.decoded_height()} * c.decoded_width() * 3);
     std::vector<float> map(c.latent_size());
@@ -104,10 +104,8 @@ absl::StatusOr<std::unique_ptr<Prepared>> Waypoint::Prepare(const RawInput& inpu
     checkpoint_->encoder.Run(picture.data(), map.data());
     scene->latent.resize(c.latent_size());
     checkpoint_->ToTokens(map.data(), scene->latent.data());
-  } catch (const std::exception& e) {
-    return Error(absl::StatusCode::kResourceExhausted, "NO_MEMORY", e.what());
-  }
-  return scene;
+    return std::move(scene);
+  });
 }
 
 absl::StatusOr<Journey> Waypoint::Begin(const SessionSpec& spec, KvCache* cache) const {
@@ -126,48 +124,23 @@ absl::StatusOr<Journey> Waypoint::Begin(const SessionSpec& spec, KvCache* cache)
   return journey;
 }
 
-absl::StatusOr<std::unique_ptr<Session>> Waypoint::Open(const SessionSpec& spec) {
-  if (free_slots_.empty()) {
-    return Error(absl::StatusCode::kResourceExhausted, "NO_SLOT", "all slots are taken");
-  }
-  const int slot = free_slots_.back();
-  auto release = [this](int freed) { free_slots_.push_back(freed); };
-  try {
-    absl::StatusOr<Journey> journey = Begin(spec, &caches_[slot]);
-    if (!journey.ok()) return journey.status();
-    const bool scene_pending = spec.state == nullptr && !journey->scene.empty();
-    auto session = std::make_unique<WaypointSession>(*checkpoint_, *std::move(journey),
-                                                     scene_pending, slot, &caches_[slot], release);
-    free_slots_.pop_back();
-    return session;
-  } catch (const std::exception& e) {
-    return Error(absl::StatusCode::kResourceExhausted, "NO_MEMORY", e.what());
-  }
+absl::StatusOr<std::unique_ptr<Session>> Waypoint::NewSession(const SessionSpec& spec, Slot slot) {
+  KvCache* cache = &caches_[slot.index()];
+  absl::StatusOr<Journey> journey = Begin(spec, cache);
+  if (!journey.ok()) return journey.status();
+  const bool scene_pending = spec.state == nullptr && !journey->scene.empty();
+  return std::make_unique<WaypointSession>(*checkpoint_, *std::move(journey), scene_pending,
+                                           std::move(slot), cache);
 }
 
-Ticket Waypoint::Submit(Stage stage, absl::Span<Session* const> batch, int) {
-  report_.session_status.assign(batch.size(), absl::OkStatus());
-  step_status_ = absl::OkStatus();
+void Waypoint::Run(Stage stage, absl::Span<Session* const> batch, int,
+                   absl::Span<absl::Status> statuses) {
   rows_.clear();
   running_.clear();
-  if (batch.size() > static_cast<size_t>(info_.max_batch)) {
-    step_status_ = Error(absl::StatusCode::kResourceExhausted, "BATCH_TOO_LARGE",
-                         absl::StrCat("at most ", info_.max_batch, " sessions fit one step"));
-  } else if (stage == Stage::kPrefill) {
-    Prefill(batch);
-  } else if (stage == Stage::kGenerate) {
-    Generate(batch);
-  } else if (stage == Stage::kDecode) {
-    Decode(batch);
-  } else {
-    Commit(batch);
-  }
-  return ++ticket_;
-}
-
-absl::Status Waypoint::Wait(Ticket, StepReport* report) {
-  *report = std::move(report_);
-  return step_status_;
+  if (stage == Stage::kPrefill) Prefill(batch);
+  if (stage == Stage::kGenerate) Generate(batch, statuses);
+  if (stage == Stage::kDecode) Decode(batch);
+  if (stage == Stage::kCommit) Commit(batch);
 }
 
 void Waypoint::Prefill(absl::Span<Session* const> batch) {
@@ -184,7 +157,7 @@ void Waypoint::Prefill(absl::Span<Session* const> batch) {
   for (size_t i : running_) Mine(batch[i]).FinishSceneRow();
 }
 
-void Waypoint::Generate(absl::Span<Session* const> batch) {
+void Waypoint::Generate(absl::Span<Session* const> batch, absl::Span<absl::Status> statuses) {
   const int64_t size = checkpoint_->config.latent_size();
   for (size_t i = 0; i < batch.size(); ++i) {
     if (!batch[i]->work().generate) continue;
@@ -195,7 +168,7 @@ void Waypoint::Generate(absl::Span<Session* const> batch) {
   checkpoint_->dit.Run(Pass::kDenoise, rows_, &dit_);
   for (size_t row = 0; row < running_.size(); ++row) {
     const size_t i = running_[row];
-    report_.session_status[i] = Mine(batch[i]).FinishPass(rows_[row].velocity);
+    statuses[i] = Mine(batch[i]).FinishPass(rows_[row].velocity);
   }
 }
 

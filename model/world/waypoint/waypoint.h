@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "model/model.h"
+#include "model/slotted_model.h"
 #include "model/world/waypoint/checkpoint.h"
 #include "model/world/waypoint/session.h"
 
@@ -20,7 +20,7 @@ struct LaneSize {
   int max_batch = 4;
 };
 
-class Waypoint : public Model {
+class Waypoint : public SlottedModel {
  public:
   // Allocates the slots of one lane. kResourceExhausted when memory is short.
   static absl::StatusOr<std::unique_ptr<Waypoint>> Create(
@@ -29,34 +29,28 @@ class Waypoint : public Model {
   const ModelInfo& info() const override { return info_; }
   // A picture of any size, resized; no prompts.
   absl::StatusOr<std::unique_ptr<Prepared>> Prepare(const RawInput& input) const override;
-  absl::StatusOr<std::unique_ptr<Session>> Open(const SessionSpec& spec) override;
-  // Runs the step before it returns.
-  Ticket Submit(Stage stage, absl::Span<Session* const> batch, int frames) override;
-  absl::Status Wait(Ticket ticket, StepReport* report) override;
 
  private:
   Waypoint(std::shared_ptr<const Checkpoint> checkpoint, const LaneSize& size);
 
+  absl::StatusOr<std::unique_ptr<Session>> NewSession(const SessionSpec& spec, Slot slot) override;
+  void Run(Stage stage, absl::Span<Session* const> batch, int frames,
+           absl::Span<absl::Status> statuses) override;
   absl::StatusOr<Journey> Begin(const SessionSpec& spec, KvCache* cache) const;
   void Prefill(absl::Span<Session* const> batch);
-  void Generate(absl::Span<Session* const> batch);
+  void Generate(absl::Span<Session* const> batch, absl::Span<absl::Status> statuses);
   void Decode(absl::Span<Session* const> batch);
   void Commit(absl::Span<Session* const> batch);
 
   const std::shared_ptr<const Checkpoint> checkpoint_;
   ModelInfo info_;
   std::vector<KvCache> caches_;  // of the slots
-  std::vector<int> free_slots_;
   DitBuffers dit_;
   TaehvDecoder::Buffers decoder_;
   std::vector<float> velocities_;  // [max_batch, latent_size]
   std::vector<float> pictures_;    // [4, decoded height, decoded width, 3]
   std::vector<PassRow> rows_;      // of the step at hand
   std::vector<size_t> running_;    // indices into its batch
-
-  Ticket ticket_ = 0;
-  absl::Status step_status_;
-  StepReport report_;
 };
 
 }  // namespace firstbyte::waypoint
