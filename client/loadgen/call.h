@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "base/clock.h"
 #include "client/loadgen/playback.h"
 #include "client/loadgen/world_script.h"
 #include "firstbyte/v1/speech.pb.h"
@@ -67,6 +68,12 @@ inline CallRecord RecordOf(const CallPlan& plan) {
   record.scheduled = plan.scheduled;
   return record;
 }
+
+struct CallerOptions {
+  absl::Duration timeout = absl::Seconds(60);          // of a whole call
+  absl::Duration slow_read = absl::Milliseconds(500);  // what Behaviour::kReadSlowly waits
+  const Clock* clock = &Clock::Steady();               // stamps the records
+};
 
 // Starts calls. Start returns at once; `done` is called once, on any thread. Destruction waits for
 // calls in flight.

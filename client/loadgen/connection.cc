@@ -13,9 +13,11 @@
 #include <grpcpp/create_channel_posix.h>
 #include <sys/socket.h>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "firstbyte/v1/speech.grpc.pb.h"
 
 namespace firstbyte {
 namespace {
@@ -47,6 +49,37 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> Credentials(
   return grpc::SslCredentials(ssl);
 }
 
+// Somebody took the connection and gave it up.
+bool HungUp(const std::string& grpc_says) {
+  for (const char* other : {"refused", "Deadline", "timed out", "unreachable", "No route"}) {
+    if (absl::StrContains(grpc_says, other)) return false;
+  }
+  return true;
+}
+
+// gRPC's own words are a chain of wrapped errors, of which one matters.
+absl::Status NotConnected(const ConnectionOptions& options, const std::string& grpc_says) {
+  std::string why = absl::StrCat("nothing answers at ", options.target);
+  if (absl::StrContains(grpc_says, "certificate verify failed")) {
+    why = absl::StrCat("the certificate of ", options.target,
+                       " is not of an authority that is trusted here (--tls-ca names others)");
+  } else if (absl::StrContains(grpc_says, "Hostname Verification Check failed") ||
+             absl::StrContains(grpc_says, "is not in peer certificate")) {
+    why = absl::StrCat("the certificate of ", options.target,
+                       " is of another name (--tls-server-name)");
+  } else if (absl::StrContains(grpc_says, "wrong version number")) {
+    why = absl::StrCat(options.target, " does not speak TLS (without --tls it may answer)");
+  } else if (absl::StrContains(grpc_says, "andshake failed")) {
+    why = absl::StrCat(options.target, " refuses the TLS handshake: ", grpc_says);
+  } else if (absl::StrContains(grpc_says, "DNS resolution failed")) {
+    why = absl::StrCat("cannot resolve ", options.target);
+  } else if (HungUp(grpc_says)) {
+    absl::StrAppend(&why, options.tls ? "; does it want a certificate of ours? (--tls-cert)"
+                                      : "; does it want TLS? (--tls)");
+  }
+  return absl::UnavailableError(why);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Connections>> Connections::Open(const ConnectionOptions& options) {
@@ -58,13 +91,37 @@ absl::StatusOr<std::unique_ptr<Connections>> Connections::Open(const ConnectionO
     arguments.SetInt("firstbyte.loadgen.channel", i);  // else gRPC shares one connection
     if (!options.server_name.empty()) arguments.SetSslTargetNameOverride(options.server_name);
     auto channel = grpc::CreateCustomChannel(options.target, *credentials, arguments);
-    if (!channel->WaitForConnected(absl::ToChronoTime(absl::Now() + kConnectTimeout))) {
-      return absl::UnavailableError(
-          absl::StrCat("nothing answers at ", options.target, options.tls ? " over TLS" : ""));
-    }
     connections->channels_.push_back(std::move(channel));
+    if (auto status = connections->Connect(i); !status.ok()) return status;
   }
   return connections;
+}
+
+absl::Status Connections::Connect(int index) const {
+  const std::shared_ptr<grpc::Channel>& channel = channels_[index];
+  const auto deadline = absl::ToChronoTime(absl::Now() + kConnectTimeout);
+  auto state = channel->GetState(/*try_to_connect=*/true);
+  while (state != GRPC_CHANNEL_READY && state != GRPC_CHANNEL_TRANSIENT_FAILURE &&
+         channel->WaitForStateChange(state, deadline)) {
+    state = channel->GetState(true);
+  }
+  if (state == GRPC_CHANNEL_READY && index > 0) return absl::OkStatus();
+  grpc::ClientContext context;  // whatever it answers, we know that we are let in, or why not
+  Authorise(&context);
+  context.set_deadline(absl::ToChronoTime(absl::Now() + kConnectTimeout));
+  v1::ListVoicesResponse voices;
+  const grpc::Status status =
+      v1::SpeechService::NewStub(channel)->ListVoices(&context, v1::ListVoicesRequest(), &voices);
+  if (state != GRPC_CHANNEL_READY) return NotConnected(options_, status.error_message());
+  if (status.error_code() == grpc::StatusCode::UNAUTHENTICATED ||
+      status.error_code() == grpc::StatusCode::PERMISSION_DENIED) {
+    return absl::Status(
+        static_cast<absl::StatusCode>(status.error_code()),
+        absl::StrCat(options_.target,
+                     options_.token.empty() ? " wants a token (--token): " : " refuses the token: ",
+                     status.error_message()));
+  }
+  return absl::OkStatus();
 }
 
 void Connections::Authorise(grpc::ClientContext* context) const {

@@ -17,7 +17,9 @@ namespace firstbyte {
 // Connections to one server. Thread-safe.
 class Connections {
  public:
-  // kUnavailable when nobody answers within 5 s, kInvalidArgument for files that cannot be read.
+  // One line says why not: kUnavailable when nobody answers within 5 s or the TLS handshake fails,
+  // kUnauthenticated or kPermissionDenied when the server does not let us in, kInvalidArgument for
+  // files that cannot be read.
   static absl::StatusOr<std::unique_ptr<Connections>> Open(const ConnectionOptions& options);
 
   const std::shared_ptr<grpc::Channel>& channel(int stream) const {
@@ -28,6 +30,8 @@ class Connections {
 
  private:
   explicit Connections(const ConnectionOptions& options) : options_(options) {}
+
+  absl::Status Connect(int index) const;  // the first one asks whether we are let in, too
 
   const ConnectionOptions options_;
   std::vector<std::shared_ptr<grpc::Channel>> channels_;

@@ -1,5 +1,6 @@
 #include "client/loadgen/flags.h"
 
+#include <cmath>
 #include <fstream>
 #include <map>
 #include <sstream>
@@ -7,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "client/loadgen/workload_file.h"
 
@@ -38,10 +40,19 @@ CLI::AsNumberWithUnit Seconds() {
       CLI::AsNumberWithUnit::DEFAULT, "SECONDS");
 }
 
+const CLI::Validator kPositive(
+    [](std::string& text) {
+      double value = 0;
+      return absl::SimpleAtod(text, &value) && value > 0 && std::isfinite(value)
+                 ? std::string()
+                 : absl::StrCat(text, " is not a number over 0");
+    },
+    "NUMBER>0", "positive");
+
 void AddLoadFlags(CLI::App& app, Flags* flags) {
   const char* group = "Load (one of them)";
   app.add_option("--qps", flags->qps, "Open loop: so many requests a second")
-      ->check(CLI::PositiveNumber)
+      ->check(kPositive)
       ->group(group);
   app.add_option("--concurrency", flags->concurrency,
                  "Closed loop: requests in flight, each followed by the next at once")
@@ -52,7 +63,7 @@ void AddLoadFlags(CLI::App& app, Flags* flags) {
       ->group(group);
   app.add_option("--sweep-qps", flags->sweep_qps, "One run for each of these, such as 1,2,4")
       ->delimiter(',')
-      ->check(CLI::PositiveNumber)
+      ->check(kPositive)
       ->group(group);
   app.add_option("--sweep-concurrency", flags->sweep_concurrency, "The same, closed loops")
       ->delimiter(',')
@@ -65,7 +76,7 @@ void AddLoadFlags(CLI::App& app, Flags* flags) {
   app.add_flag("--find-max", flags->find_max,
                "Search the most that keeps --slo, from the load given upwards");
   app.add_option("--most", flags->most, "Where --find-max stops")
-      ->check(CLI::PositiveNumber)
+      ->check(kPositive)
       ->capture_default_str();
   app.add_option("--arrival", flags->arrival,
                  "Open loop: poisson (default), constant, or trace FILE (seconds, one a line)")
@@ -74,11 +85,11 @@ void AddLoadFlags(CLI::App& app, Flags* flags) {
 
 void AddTimeFlags(CLI::App& app, Flags* flags) {
   app.add_option("--duration", flags->duration, "How long to measure, such as 30s or 2m")
-      ->check(CLI::PositiveNumber)
+      ->check(kPositive)
       ->transform(Seconds())
       ->capture_default_str();
   app.add_option("--calls", flags->load.max_calls, "Or end once this many were measured")
-      ->check(CLI::PositiveNumber);
+      ->check(kPositive);
   app.add_option("--warmup", flags->warmup, "How long before that; starts are spread over it")
       ->check(CLI::NonNegativeNumber)
       ->transform(Seconds())
@@ -89,12 +100,12 @@ void AddTimeFlags(CLI::App& app, Flags* flags) {
       ->transform(Seconds())
       ->capture_default_str();
   app.add_option("--call-timeout", flags->call_timeout, "Deadline of one request")
-      ->check(CLI::PositiveNumber)
+      ->check(kPositive)
       ->transform(Seconds())
       ->capture_default_str();
   app.add_option("--ttfb-target", flags->ttfb_target,
                  "For goodput and for how late this program may send; else --slo's, else 50 ms")
-      ->check(CLI::PositiveNumber)
+      ->check(kPositive)
       ->transform(Seconds());
 }
 
@@ -231,8 +242,26 @@ absl::Status ReadWorkloadFile(Flags* flags) {
   return ReadWorkload(text.str(), flags->workload, &flags->spec);
 }
 
+// What would be ignored is refused.
+absl::Status CheckService(const Flags& flags) {
+  const std::pair<const char*, bool> of_speech[] = {{"--voice", !flags.voice.empty()},
+                                                    {"--texts", !flags.texts.empty()},
+                                                    {"--encoding", !flags.encoding.empty()}};
+  const std::pair<const char*, bool> of_worlds[] = {{"--pacing", !flags.pacing.empty()},
+                                                    {"--target-fps", flags.target_fps > 0},
+                                                    {"--blocks", flags.blocks > 0}};
+  for (const auto& [name, given] : of_speech) {
+    if (given && flags.worlds) return Wrong(absl::StrCat(name, " is not of --worlds"));
+  }
+  for (const auto& [name, given] : of_worlds) {
+    if (given && !flags.worlds) return Wrong(absl::StrCat(name, " is of --worlds only"));
+  }
+  return absl::OkStatus();
+}
+
 // Flags win over the workload file.
 absl::Status ApplyRequests(Flags* flags) {
+  if (auto status = CheckService(*flags); !status.ok()) return status;
   WorkloadSpec& spec = flags->spec;
   spec.texts.assign(BuiltInTexts().begin(), BuiltInTexts().end());
   if (auto status = ReadWorkloadFile(flags); !status.ok()) return status;
@@ -284,6 +313,7 @@ absl::Status ApplyBounds(Flags* flags) {
   double target = TtfbTarget(flags->bounds).value_or(0.05);
   if (flags->ttfb_target > 0) target = flags->ttfb_target;
   flags->load.ttfb_target = absl::Seconds(target);
+  if (flags->find_max) flags->load.min_calls = CallsNeeded(flags->bounds);
   return absl::OkStatus();
 }
 

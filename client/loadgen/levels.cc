@@ -39,7 +39,7 @@ std::vector<std::string> Row(const LevelResult& level, bool is_knee, bool worlds
           Ms(second, 0.5),
           Ms(second, 0.95),
           absl::StrFormat("%.2f", tally.PerSecond(static_cast<double>(tally.good))),
-          worlds ? absl::StrFormat("%.1f", tally.PerSecond(static_cast<double>(tally.frames)))
+          worlds ? absl::StrFormat("%.1f", tally.frames_per_second())
                  : absl::StrFormat("%.1f", tally.audio_seconds_per_second()),
           absl::StrCat(tally.underruns),
           absl::StrCat(tally.rejected),

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -45,6 +46,11 @@ bool WriteFile(const std::string& path, const std::string& text) {
   return file.flush().good();
 }
 
+// Better now than after an hour of measuring.
+bool Writable(const std::string& path) {
+  return path.empty() || path == "-" || std::ofstream(path, std::ios::app).good();
+}
+
 // All the runs that one command makes.
 class Runs {
  public:
@@ -56,12 +62,15 @@ class Runs {
     } else {
       caller_ = std::make_unique<SpeechCaller>(connections, options);
     }
-    if (!flags.jsonl.empty()) jsonl_.open(flags.jsonl);
     show_progress_ = !flags.quiet && isatty(STDERR_FILENO) == 1;
   }
 
   int All() {
-    if (!flags_.jsonl.empty() && !jsonl_) return Complain("cannot write " + flags_.jsonl, 1);
+    for (const std::string& path : {flags_.json, flags_.jsonl, flags_.html}) {
+      if (!Writable(path)) return Complain("cannot write " + path, kExitFailed);
+    }
+    if (!flags_.jsonl.empty()) jsonl_.open(flags_.jsonl);
+    if (!flags_.metrics.empty() && !ScrapeIfAsked().ok()) return kExitFailed;
     if (flags_.find_max) {
       const LoadLevel start = flags_.levels[0];
       found_ = FindMax(start.mode, start.amount, flags_.most, [&](double amount) {
@@ -215,13 +224,15 @@ int CompareFiles(const Flags& flags) {
 }
 
 int Main(int argc, char** argv) {
+  setenv("GRPC_VERBOSITY", "NONE", /*replace=*/0);  // we say in one line what it says in ten
   CLI::App app("Measures what listeners and players of a firstbyte server perceive.", "loadgen");
   Flags flags;
   AddFlags(app, &flags);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help
+    return Complain(error.what(), kExitUsage);
   }
   if (!flags.base.empty()) return CompareFiles(flags);
   if (auto status = Apply(&flags); !status.ok()) return Complain(status.message(), kExitUsage);

@@ -39,17 +39,19 @@ std::string Counts(const Tally& tally) {
 }
 
 std::string Media(const Tally& tally) {
-  std::string text = absl::StrFormat(
-      "  underruns  %d in %d calls, %.2f s of silence; worst gap %.0f ms\n", tally.underruns,
-      tally.calls_with_underruns, tally.stalled_seconds, tally.chunk_gap.max() * kMs);
+  std::string text = absl::StrFormat("  underruns  %d", tally.underruns);
+  if (tally.underruns > 0) {
+    absl::StrAppendFormat(&text, " in %d calls, %.2f s of silence", tally.calls_with_underruns,
+                          tally.stalled_seconds);
+  }
+  absl::StrAppendFormat(&text, "; worst gap %.0f ms\n", tally.chunk_gap.max() * kMs);
   if (tally.blocks > 0) {
-    absl::StrAppendFormat(&text,
-                          "  frames     %d, %.1f a second; %d blocks, %d late, %d left out\n",
-                          tally.frames, tally.PerSecond(static_cast<double>(tally.frames)),
-                          tally.blocks, tally.late_blocks, tally.skipped_blocks);
+    absl::StrAppendFormat(
+        &text, "  frames     %d, %.1f a second; %d blocks, %d late, %d left out\n", tally.frames,
+        tally.frames_per_second(), tally.blocks, tally.late_blocks, tally.skipped_blocks);
   }
   absl::StrAppendFormat(&text,
-                        "  %-10s %.1f s, %.1f s a second; aggregate RTF %.4f (wall / all of it)\n",
+                        "  %-10s %.1f s, %.1f s a second; aggregate RTF %.4f (of all together)\n",
                         tally.blocks > 0 ? "play time" : "audio", tally.audio_seconds,
                         tally.audio_seconds_per_second(), tally.aggregate_rtf());
   return text;

@@ -114,7 +114,7 @@ void AddCounts(const Tally& tally, nlohmann::json* json) {
       {"calls_with_underruns", tally.calls_with_underruns},
       {"stalled_s", tally.stalled_seconds},
       {"frames", tally.frames},
-      {"frames_per_s", tally.PerSecond(static_cast<double>(tally.frames))},
+      {"frames_per_s", tally.frames_per_second()},
       {"blocks", tally.blocks},
       {"late_blocks", tally.late_blocks},
       {"skipped_blocks", tally.skipped_blocks},

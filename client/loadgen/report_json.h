@@ -10,7 +10,7 @@
 
 namespace firstbyte {
 
-inline constexpr int kReportSchema = 2;
+inline constexpr int kReportSchema = 3;
 
 // What is the same for all levels: schema, target, service, seed, machine.
 nlohmann::json HeaderJson(const ConnectionOptions& connection, Service service, uint64_t seed);

@@ -16,6 +16,7 @@ namespace {
 constexpr absl::Duration kRetryAfterError = absl::Milliseconds(200);
 constexpr absl::Duration kProgressPeriod = absl::Seconds(1);
 constexpr absl::Duration kGoneAfter = absl::Seconds(2);  // a restart takes less
+constexpr int kLongest = 10;  // durations, where `min_calls` make a run longer
 
 absl::Time Now() { return Clock::Steady().Now(); }
 
@@ -41,7 +42,7 @@ class Runner {
   Tally Run() {
     begin_ = Now();
     measure_from_ = begin_ + options_.warmup;
-    stop_at_ = measure_from_ + options_.duration;
+    stop_at_ = measure_from_ + options_.duration * (options_.min_calls > 0 ? kLongest : 1);
     ScheduleFirst();
     absl::Time next_progress = begin_ + kProgressPeriod;
     while (!due_.empty() || in_flight_ > 0) {
@@ -57,7 +58,7 @@ class Runner {
     }
     tally_.server_gone = lost_since_ != absl::InfiniteFuture();
     tally_.wall_seconds = absl::ToDoubleSeconds(
-        std::max(std::max(last_end_, measure_from_) - measure_from_, absl::ZeroDuration()));
+        std::max(std::min(last_end_, stop_at_) - measure_from_, absl::ZeroDuration()));
     return std::move(tally_);
   }
 
@@ -126,14 +127,22 @@ class Runner {
     --in_flight_;
     NoteConnection(record);
     tally_.NoteTiming(record);
+    tally_.NoteArrivals(record, measure_from_, stop_at_);
     if (record.scheduled >= measure_from_) {
       tally_.Add(record);
       callbacks_.on_record(record, begin_);
       last_end_ = std::max(last_end_, record.end);
-      if (tally_.calls == options_.max_calls) stop_at_ = std::min(stop_at_, record.end);
+      NoteEnough(record.end);
     }
     // Not before this one was due, whatever clock its times are of.
     if (!open_loop_) due_.push({std::max(NextStart(record), record.scheduled), record.stream});
+  }
+
+  void NoteEnough(absl::Time now) {
+    if (tally_.calls == options_.max_calls) stop_at_ = std::min(stop_at_, now);
+    if (options_.min_calls > 0 && tally_.calls >= options_.min_calls) {
+      stop_at_ = std::min(stop_at_, std::max(now, measure_from_ + options_.duration));
+    }
   }
 
   void NoteConnection(const CallRecord& record) {

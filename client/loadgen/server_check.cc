@@ -63,7 +63,8 @@ class Socket {
 };
 
 double Delta(const Scrape& before, const Scrape& after, const std::string& name) {
-  auto a = before.find(name), b = after.find(name);
+  const auto a = before.find(name);
+  const auto b = after.find(name);
   return (b == after.end() ? 0 : b->second) - (a == before.end() ? 0 : a->second);
 }
 
@@ -106,7 +107,7 @@ absl::StatusOr<Scrape> ScrapeServer(const std::string& address) {
 }
 
 bool ServerCheck::agrees() const {
-  return !restarted && requests == our_requests &&
+  return !restarted && comparable() && requests == our_requests &&
          std::abs(mean_ttfb - our_mean_ttfb) <= kMeansAgree;
 }
 
@@ -114,16 +115,21 @@ nlohmann::json ServerCheck::ToJson() const {
   return {{"requests", requests},     {"our_requests", our_requests},
           {"mean_ttfb_s", mean_ttfb}, {"our_mean_ttfb_s", our_mean_ttfb},
           {"underruns", underruns},   {"restarted", restarted},
-          {"agrees", agrees()}};
+          {"untimed", untimed},       {"agrees", agrees()}};
 }
 
 std::string ServerCheck::ToLine() const {
+  std::string verdict = "agrees";
+  if (restarted) {
+    verdict = "THE SERVER WAS RESTARTED";
+  } else if (!comparable()) {
+    verdict = absl::StrCat("cannot be compared, ", untimed, " requests ended without a Timing");
+  } else if (!agrees()) {
+    verdict = "DIFFERS";
+  }
   return absl::StrFormat(
       "  /metrics   %d first bytes, mean %.2f ms (Timing: %d, %.2f ms); %d underruns: %s\n",
-      requests, mean_ttfb * 1000, our_requests, our_mean_ttfb * 1000, underruns,
-      restarted  ? "THE SERVER WAS RESTARTED"
-      : agrees() ? "agrees"
-                 : "DIFFERS");
+      requests, mean_ttfb * 1000, our_requests, our_mean_ttfb * 1000, underruns, verdict);
 }
 
 ServerCheck CheckServer(const Scrape& before, const Scrape& after, const Tally& tally) {
@@ -135,6 +141,7 @@ ServerCheck CheckServer(const Scrape& before, const Scrape& after, const Tally& 
   if (count > 0) check.mean_ttfb = Delta(before, after, kTtfbSum) / count;
   check.underruns = static_cast<int64_t>(Delta(before, after, kUnderruns));
   check.our_requests = tally.all_timed;
+  check.untimed = tally.all_untimed;
   if (tally.all_timed > 0) {
     check.our_mean_ttfb = tally.all_server_ttfb_seconds / static_cast<double>(tally.all_timed);
   }

@@ -25,10 +25,13 @@ struct ServerCheck {
   int64_t requests = 0, our_requests = 0;   // that had a first byte; ours with a Timing
   double mean_ttfb = 0, our_mean_ttfb = 0;  // seconds; ours is of what Timing says
   int64_t underruns = 0;                    // by the server's own count
+  int64_t untimed = 0;                      // ours that had a first byte and no Timing
   bool restarted = false;                   // a counter fell
 
-  // Nobody else used the server and the means lie within a millisecond. Requests that end without a
-  // Timing (cancelled, failed) can be told by the counts, which then differ.
+  // Whether there is something to compare: requests that end without a Timing (cancelled, failed)
+  // are in the server's figures and not in ours.
+  bool comparable() const { return untimed == 0; }
+  // Nobody else used the server and the means lie within a millisecond.
   bool agrees() const;
   nlohmann::json ToJson() const;
   std::string ToLine() const;

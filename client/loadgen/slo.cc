@@ -1,6 +1,7 @@
 #include "client/loadgen/slo.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <utility>
 
@@ -94,6 +95,19 @@ std::vector<std::string> BrokenBounds(const std::vector<SloBound>& bounds, const
     }
   }
   return broken;
+}
+
+int64_t CallsNeeded(const std::vector<SloBound>& bounds) {
+  int64_t needed = 0;
+  for (const SloBound& bound : bounds) {
+    const auto [name, percentile] = Parts(bound.name);
+    const bool one_a_call = name == "ttfb" || name == "ttfa" || name == "rtf" || name == "send_lag";
+    auto p = PercentileNamed(percentile);
+    if (one_a_call && p) {
+      needed = std::max(needed, static_cast<int64_t>(std::lround(10 / (1 - *p))));
+    }
+  }
+  return needed;
 }
 
 std::optional<double> TtfbTarget(const std::vector<SloBound>& bounds) {

@@ -24,6 +24,10 @@ absl::StatusOr<std::vector<SloBound>> ParseSlo(absl::string_view text);
 // as broken even where no bound names them: refused calls flatter every other number.
 std::vector<std::string> BrokenBounds(const std::vector<SloBound>& bounds, const Tally& tally);
 
+// Calls to measure before each percentile that has one sample a call can be told; 0 when any number
+// will do.
+int64_t CallsNeeded(const std::vector<SloBound>& bounds);
+
 // The tightest bound on TTFB, in seconds; nullopt when none names it.
 std::optional<double> TtfbTarget(const std::vector<SloBound>& bounds);
 

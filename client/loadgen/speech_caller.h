@@ -2,21 +2,12 @@
 #pragma once
 
 #include <functional>
-#include <memory>
 
-#include "absl/time/time.h"
-#include "base/clock.h"
 #include "client/loadgen/call.h"
 #include "client/loadgen/connection.h"
 #include "client/loadgen/live_calls.h"
 
 namespace firstbyte {
-
-struct CallerOptions {
-  absl::Duration timeout = absl::Seconds(60);          // of a whole call
-  absl::Duration slow_read = absl::Milliseconds(500);  // what Behaviour::kReadSlowly waits
-  const Clock* clock = &Clock::Steady();               // stamps the records
-};
 
 // Each call speaks CallPlan.text in one piece. Thread-safe.
 class SpeechCaller : public Caller {

@@ -29,7 +29,9 @@ double Tally::PerSecond(double amount) const {
   return wall_seconds > 0 ? amount / wall_seconds : 0;
 }
 
-double Tally::aggregate_rtf() const { return audio_seconds > 0 ? wall_seconds / audio_seconds : 0; }
+double Tally::aggregate_rtf() const {
+  return audio_seconds_in_time > 0 ? wall_seconds / audio_seconds_in_time : 0;
+}
 
 void Tally::Add(const CallRecord& record) {
   ++calls;
@@ -39,9 +41,21 @@ void Tally::Add(const CallRecord& record) {
 }
 
 void Tally::NoteTiming(const CallRecord& record) {
-  if (!record.timing || record.arrivals.empty()) return;
+  if (record.arrivals.empty()) return;
+  if (!record.timing) {
+    ++all_untimed;
+    return;
+  }
   ++all_timed;
   all_server_ttfb_seconds += Seconds(record.timing->first_byte_duration());
+}
+
+void Tally::NoteArrivals(const CallRecord& record, absl::Time from, absl::Time to) {
+  for (const Arrival& arrival : record.arrivals) {
+    if (arrival.at < from || arrival.at >= to) continue;
+    audio_seconds_in_time += absl::ToDoubleSeconds(arrival.media);
+    frames_in_time += static_cast<double>(record.frames) / record.arrivals.size();
+  }
 }
 
 void Tally::AddMedia(const CallRecord& record) {

@@ -42,9 +42,11 @@ struct Tally {
   int64_t underruns = 0, calls_with_underruns = 0;
   double stalled_seconds = 0;
   double audio_seconds = 0;  // of media; in worlds the time that the blocks show
+  // What arrived in the measured time, of the calls of the warm-up too: what rates are made of.
+  double audio_seconds_in_time = 0, frames_in_time = 0;
   int64_t frames = 0, blocks = 0, late_blocks = 0, skipped_blocks = 0;  // worlds
 
-  double wall_seconds = 0;  // measured part of the run; set at its end
+  double wall_seconds = 0;  // measured part of the run, draining left out; set at its end
 
   // The connection to the server broke, not because this client broke it; calls before, during and
   // after the measured part count.
@@ -52,20 +54,23 @@ struct Tally {
   bool server_came_back = false;  // a call succeeded after that
   bool server_gone = false;       // none did
 
-  // All calls with a Timing, of the warm-up too: the server's /metrics do not know of warm-ups.
-  int64_t all_timed = 0;
+  // All calls that had media, of the warm-up too: the server's /metrics do not know of warm-ups.
+  int64_t all_timed = 0, all_untimed = 0;  // with a Timing, and without: failed, or left early
   double all_server_ttfb_seconds = 0;
 
   // Some calls for plots: the first ones, and the first ones that ran dry.
   std::vector<CallRecord> shown;
 
   int64_t failed() const { return calls - succeeded - left; }
-  double audio_seconds_per_second() const { return PerSecond(audio_seconds); }
+  double audio_seconds_per_second() const { return PerSecond(audio_seconds_in_time); }
+  double frames_per_second() const { return PerSecond(frames_in_time); }
   double aggregate_rtf() const;  // wall / audio of all streams together; falls with concurrency
   double PerSecond(double amount) const;
 
   void Add(const CallRecord& record);
-  void NoteTiming(const CallRecord& record);  // each call, measured or not
+  // Each call, measured or not; what is measured is from `from` to `to`.
+  void NoteTiming(const CallRecord& record);
+  void NoteArrivals(const CallRecord& record, absl::Time from, absl::Time to);
 
  private:
   void AddMedia(const CallRecord& record);

@@ -164,8 +164,8 @@ absl::Status ReadWorkload(const std::string& text, absl::string_view name, Workl
                {{"speech", [&](const auto& value) { ReadSpeech(value, spec); }},
                 {"world", [&](const auto& value) { ReadWorld(value, &spec->world); }}});
   } catch (const YAML::Exception& error) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(name, ":", error.mark.line + 1, ": ", error.msg));
+    const std::string where = error.mark.is_null() ? "" : absl::StrCat(":", error.mark.line + 1);
+    return absl::InvalidArgumentError(absl::StrCat(name, where, ": ", error.msg));
   }
   return absl::OkStatus();
 }

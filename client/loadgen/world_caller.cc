@@ -9,13 +9,11 @@
 
 #include "base/mutex.h"
 #include "client/loadgen/draw.h"
-#include "client/rpc_status.h"
+#include "client/loadgen/timed_call.h"
 #include "firstbyte/v1/world.grpc.pb.h"
 
 namespace firstbyte {
 namespace {
-
-constexpr uint64_t kMostBlocksSeen = 8;  // by a client that leaves early
 
 v1::StepWorldRequest OpenRequest(const CallPlan& plan) {
   v1::StepWorldRequest request;
@@ -29,26 +27,15 @@ v1::StepWorldRequest OpenRequest(const CallPlan& plan) {
   return request;
 }
 
-// Owns itself: deleted in OnDone, which gRPC calls last. Messages are read one after the other;
-// writes come from reads and from the alarm, hence the mutex.
-class WorldCall : public grpc::ClientBidiReactor<v1::StepWorldRequest, v1::StepWorldResponse> {
+// Writes come from reads and from the alarm, hence the mutex.
+class WorldCall : public TimedCall<v1::StepWorldRequest, v1::StepWorldResponse> {
  public:
   WorldCall(const CallPlan& plan, const CallerOptions& options, LiveCalls* live,
             std::function<void(CallRecord)> done)
-      : plan_(plan), options_(options), live_(live), done_(std::move(done)) {
-    record_ = RecordOf(plan);
-  }
+      : TimedCall(plan, options, live, std::move(done)), plan_(plan) {}
 
   void Start(const Connections& connections) {
-    if (plan_.behaviour == Behaviour::kDisconnect) {
-      fragile_ = live_->OpenFragile(connections.options().target);
-    }
-    const std::shared_ptr<grpc::Channel>& channel =
-        fragile_ != nullptr ? fragile_->channel() : connections.channel(plan_.stream);
-    connections.Authorise(&context_);
-    context_.set_deadline(absl::ToChronoTime(absl::Now() + options_.timeout));
-    live_->Add(&context_);
-    stub_ = v1::WorldService::NewStub(channel);
+    stub_ = v1::WorldService::NewStub(Begin(connections));
     record_.start = options_.clock->Now();
     stub_->async()->StepWorld(&context_, this);
     AddHold();  // until the server ends the stream: before that the alarm may still write
@@ -84,15 +71,6 @@ class WorldCall : public grpc::ClientBidiReactor<v1::StepWorldRequest, v1::StepW
     WriteNext();
   }
 
-  void OnDone(const grpc::Status& status) override {
-    record_.status = FromGrpc(status);
-    if (live_->Forget(&context_) || left_) record_.abandoned = !status.ok();
-    done_(std::move(record_));
-    LiveCalls* live = live_;
-    delete this;
-    live->Leave();
-  }
-
  private:
   void TakeOpened(const v1::WorldOpened& opened) {
     double fps = plan_.world.target_fps > 0 ? plan_.world.target_fps : opened.fps();
@@ -102,11 +80,10 @@ class WorldCall : public grpc::ClientBidiReactor<v1::StepWorldRequest, v1::StepW
 
   void TakeBlock(const v1::Block& block) {
     const absl::Time now = options_.clock->Now();
-    record_.arrivals.push_back({now, block_period_});
+    NoteArrival(now, block_period_);
     record_.frames += block.frames_size();
     NoteShown(block.applied_action_sequence(), now);
     const auto blocks = record_.arrivals.size();
-    if (blocks == 1 + plan_.seed % kMostBlocksSeen) Leave();
     if (blocks >= static_cast<size_t>(plan_.world.blocks)) {
       SayGoodbye();
     } else if (plan_.world.pacing == v1::PACING_LOCKSTEP) {
@@ -163,12 +140,6 @@ class WorldCall : public grpc::ClientBidiReactor<v1::StepWorldRequest, v1::StepW
     WriteNext();
   }
 
-  void Leave() {
-    if (plan_.behaviour == Behaviour::kCancel) context_.TryCancel();
-    if (plan_.behaviour == Behaviour::kDisconnect && fragile_ != nullptr) fragile_->Cut();
-    left_ = plan_.behaviour == Behaviour::kCancel || fragile_ != nullptr;
-  }
-
   void Write(v1::StepWorldRequest request) {
     MutexLock lock(&mu_);
     outgoing_.push_back(std::move(request));
@@ -195,32 +166,11 @@ class WorldCall : public grpc::ClientBidiReactor<v1::StepWorldRequest, v1::StepW
     RemoveHold();
   }
 
-  void ReadOn() {
-    if (plan_.behaviour != Behaviour::kReadSlowly || record_.arrivals.empty()) {
-      StartRead(&response_);
-      return;
-    }
-    AddHold();
-    slow_alarm_ = std::make_unique<grpc::Alarm>();
-    slow_alarm_->Set(absl::ToChronoTime(absl::Now() + options_.slow_read), [this](bool) {
-      StartRead(&response_);
-      RemoveHold();
-    });
-  }
-
   const CallPlan plan_;
-  const CallerOptions options_;
-  LiveCalls* const live_;
-  const std::function<void(CallRecord)> done_;
-  grpc::ClientContext context_;
-  std::shared_ptr<FragileConnection> fragile_;
   std::unique_ptr<v1::WorldService::Stub> stub_;
-  v1::StepWorldResponse response_;
   // A new one each time: the last one's callback may not have returned yet.
-  std::unique_ptr<grpc::Alarm> alarm_, slow_alarm_;
+  std::unique_ptr<grpc::Alarm> alarm_;
   absl::Duration block_period_;
-  bool left_ = false;
-  CallRecord record_;
 
   Mutex mu_;
   std::deque<v1::StepWorldRequest> outgoing_ ABSL_GUARDED_BY(mu_);  // the first one is on its way

@@ -6,7 +6,6 @@
 #include "client/loadgen/call.h"
 #include "client/loadgen/connection.h"
 #include "client/loadgen/live_calls.h"
-#include "client/loadgen/speech_caller.h"
 
 namespace firstbyte {
 

@@ -113,7 +113,23 @@ std::vector<float> FakeSpeechService::Tone(int bytes, int skipped_bytes) {
   return tone;
 }
 
+void FakeSpeechService::RequireToken(const std::string& token) {
+  MutexLock lock(&mu_);
+  token_ = token;
+}
+
+grpc::Status FakeSpeechService::CheckToken(const grpc::ServerContext& context) const {
+  MutexLock lock(&mu_);
+  if (token_.empty()) return grpc::Status::OK;
+  auto sent = context.client_metadata().find("authorization");
+  if (sent != context.client_metadata().end() && sent->second == "Bearer " + token_) {
+    return grpc::Status::OK;
+  }
+  return Refuse(grpc::StatusCode::UNAUTHENTICATED, "TOKEN_REFUSED", "this token is unknown");
+}
+
 grpc::Status FakeSpeechService::Synthesize(grpc::ServerContext* context, Stream* stream) {
+  if (grpc::Status status = CheckToken(*context); !status.ok()) return status;
   v1::SynthesizeRequest request;
   if (!stream->Read(&request) || !request.has_config()) {
     return Refuse(grpc::StatusCode::INVALID_ARGUMENT, "CONFIG_MISSING", "no config");
@@ -158,8 +174,10 @@ grpc::Status FakeSpeechService::Synthesize(grpc::ServerContext* context, Stream*
   return grpc::Status::OK;
 }
 
-grpc::Status FakeSpeechService::ListVoices(grpc::ServerContext*, const v1::ListVoicesRequest*,
+grpc::Status FakeSpeechService::ListVoices(grpc::ServerContext* context,
+                                           const v1::ListVoicesRequest*,
                                            v1::ListVoicesResponse* response) {
+  if (grpc::Status status = CheckToken(*context); !status.ok()) return status;
   for (const char* name : {"tone", "broken", "endless", "full"}) {
     auto& voice = *response->add_voices();
     voice.set_name(name);
@@ -182,10 +200,10 @@ v1::SynthesizeConfig FakeSpeechService::last_config() const {
   return last_config_;
 }
 
-FakeSpeechServer::FakeSpeechServer() {
+FakeSpeechServer::FakeSpeechServer(const std::shared_ptr<grpc::ServerCredentials>& credentials) {
   int port = 0;
   grpc::ServerBuilder builder;
-  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.AddListeningPort("127.0.0.1:0", credentials, &port);
   builder.RegisterService(&service_);
   server_ = builder.BuildAndStart();
   target_ = absl::StrCat("127.0.0.1:", port);

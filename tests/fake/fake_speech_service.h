@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 
 #include "base/mutex.h"
@@ -35,8 +36,14 @@ class FakeSpeechService : public v1::SpeechService::Service {
   v1::SynthesizeConfig last_config() const;
   int cancelled() const { return cancelled_; }
 
+  // From now on calls without it are refused (UNAUTHENTICATED, TOKEN_REFUSED).
+  void RequireToken(const std::string& token);
+
  private:
+  grpc::Status CheckToken(const grpc::ServerContext& context) const;
+
   mutable Mutex mu_;
+  std::string token_ ABSL_GUARDED_BY(mu_);
   std::vector<std::string> texts_ ABSL_GUARDED_BY(mu_);
   v1::SynthesizeConfig last_config_ ABSL_GUARDED_BY(mu_);
   std::atomic<int> cancelled_{0};
@@ -45,7 +52,8 @@ class FakeSpeechService : public v1::SpeechService::Service {
 // The service on a free port of the loopback.
 class FakeSpeechServer {
  public:
-  FakeSpeechServer();
+  explicit FakeSpeechServer(const std::shared_ptr<grpc::ServerCredentials>& credentials =
+                                grpc::InsecureServerCredentials());
   ~FakeSpeechServer();
 
   const std::string& target() const { return target_; }

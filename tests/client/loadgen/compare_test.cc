@@ -88,7 +88,7 @@ TEST(Compare, WhatCannotBeComparedIsSaid) {
   EXPECT_THAT(message(invalid), HasSubstr("the new run of listeners 4 is INVALID"));
   EXPECT_THAT(message(worlds), HasSubstr("one report is of speech"));
   EXPECT_THAT(message(damaged), HasSubstr("a report is damaged"));
-  EXPECT_THAT(message({{"schema", 2}}), HasSubstr("a report is damaged"));
+  EXPECT_THAT(message({{"schema", kReportSchema}}), HasSubstr("a report is damaged"));
 }
 
 TEST(ReadReport, WhatIsNoReportIsSaid) {
@@ -102,7 +102,7 @@ TEST(ReadReport, WhatIsNoReportIsSaid) {
   EXPECT_THAT(message(""), HasSubstr("is not JSON"));
   EXPECT_THAT(message("[]"), HasSubstr("is not JSON"));
   EXPECT_THAT(message("{}"), HasSubstr("its schema is null"));
-  EXPECT_THAT(message("{\"schema\": \"2\"}"), HasSubstr("its schema is \"2\""));
+  EXPECT_THAT(message("{\"schema\": \"3\"}"), HasSubstr("its schema is \"3\""));
   EXPECT_THAT(message("{\"schema\": 1}"), HasSubstr("its schema is 1"));
   EXPECT_EQ(ReadReport("/nowhere").status().message(), "cannot read /nowhere");
 }

@@ -145,6 +145,23 @@ TEST_F(LoadgenTest, BadUsageIsExplained) {
   EXPECT_EQ(Run({"--listeners", "1", "--concurrency", "1"}).exit_code, 2);
   EXPECT_EQ(Run({"--listeners", "1", "--slo", "nonsense=1"}).exit_code, 2);
   EXPECT_EQ(Run({"--listeners", "0"}).exit_code, 2);
+  EXPECT_EQ(Run({"--qps", "-1"}).err, "loadgen: --qps: -1 is not a number over 0\n");
+  EXPECT_EQ(Run({"--qps", "1", "--pacing", "realtime"}).err,
+            "loadgen: --pacing is of --worlds only\n");
+  EXPECT_EQ(Run({"--qps", "1", "--worlds", "--voice", "rms"}).err,
+            "loadgen: --voice is not of --worlds\n");
+}
+
+TEST_F(LoadgenTest, WhatCannotBeWrittenOrReadIsSaidBeforeTheRun) {
+  for (const char* flag : {"--json", "--jsonl", "--html"}) {
+    CommandResult result = Run({"--qps", "1", flag, "/nowhere/x"});
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_EQ(result.err, "loadgen: cannot write /nowhere/x\n");
+  }
+  CommandResult result = Run({"--qps", "1", "--metrics", "127.0.0.1:1"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.err, "loadgen: no metrics at http://127.0.0.1:1/metrics\n");
+  EXPECT_TRUE(server_.service().texts().empty());
 }
 
 TEST_F(LoadgenTest, NobodyListeningIsSaid) {

@@ -18,7 +18,8 @@ Tally Hundred() {
   tally.errors["INTERNAL"] = 1;
   for (int i = 1; i <= 100; ++i) tally.ttfb.Add(i * 1e-3);
   tally.wall_seconds = 10;
-  tally.audio_seconds = 400;
+  tally.audio_seconds = 420;
+  tally.audio_seconds_in_time = 400;
   return tally;
 }
 

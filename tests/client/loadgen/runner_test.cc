@@ -22,6 +22,10 @@ class FakeCaller : public Caller {
     plans_.push_back(plan);
     CallRecord record{.id = plan.id, .stream = plan.stream, .scheduled = plan.scheduled};
     record.start = record.end = Clock::Steady().Now();
+    for (const auto& [after, media] : arrivals_) {
+      record.end = record.start + after;
+      record.arrivals.push_back({record.end, media});
+    }
     if (!statuses_.empty()) {
       record.status = statuses_.front();
       statuses_.erase(statuses_.begin());
@@ -44,6 +48,7 @@ class FakeCaller : public Caller {
   std::vector<CallPlan> plans_;
   std::vector<absl::Status> statuses_;
   bool hang_ = false;
+  std::vector<std::pair<absl::Duration, absl::Duration>> arrivals_;  // since the start; media
 
  private:
   std::vector<std::pair<CallRecord, std::function<void(CallRecord)>>> hanging_;
@@ -115,6 +120,33 @@ TEST_F(RunnerTest, WhatDoesNotEndIsCancelledAfterTheDrainTimeout) {
   Tally tally = Run();
   EXPECT_EQ(tally.calls, 2);
   EXPECT_EQ(tally.errors.at("DRAIN_TIMEOUT"), 2);
+}
+
+TEST_F(RunnerTest, ARunGoesOnUntilEnoughWasMeasured) {
+  options_.duration = absl::Milliseconds(1);
+  options_.max_calls = 0;
+  options_.min_calls = 25;
+  options_.level = {LoadMode::kQps, 2000};
+  options_.arrival = ArrivalKind::kConstant;
+  EXPECT_LT(Run().calls, 25) << "ten times the duration is all there is";
+  options_.duration = absl::Milliseconds(100);
+  EXPECT_GE(Run().calls, 25);
+}
+
+TEST_F(RunnerTest, RatesAreOfTheMeasuredTimeWhateverDrainsAfterIt) {
+  options_.level = {LoadMode::kQps, 0};
+  options_.arrival = ArrivalKind::kTrace;
+  options_.trace = {absl::ZeroDuration()};
+  options_.max_calls = 0;
+  options_.duration = absl::Milliseconds(100);
+  // Half of the media comes in time, half while draining.
+  caller_.arrivals_ = {{absl::ZeroDuration(), absl::Seconds(2)},
+                       {absl::Hours(1), absl::Seconds(2)}};
+  Tally tally = Run();
+  EXPECT_EQ(tally.audio_seconds, 4);
+  EXPECT_EQ(tally.audio_seconds_in_time, 2);
+  EXPECT_NEAR(tally.wall_seconds, 0.1, 1e-9);
+  EXPECT_NEAR(tally.aggregate_rtf(), 0.05, 1e-9);
 }
 
 TEST_F(RunnerTest, EachMeasuredCallIsTold) {

@@ -43,6 +43,14 @@ TEST(ServerCheck, AMeanOverAMillisecondAwayDiffers) {
       << "somebody else was there";
 }
 
+TEST(ServerCheck, RequestsWithoutATimingLeaveNothingToCompare) {
+  Tally tally = Timed(4, 0.02);
+  tally.all_untimed = 2;
+  ServerCheck check = CheckServer(Page(0, 0, 0), Page(6, 0.03, 0), tally);
+  EXPECT_FALSE(check.agrees());
+  EXPECT_THAT(check.ToLine(), HasSubstr("cannot be compared, 2 requests ended without a Timing"));
+}
+
 TEST(ServerCheck, CountersThatFallAreARestart) {
   ServerCheck check = CheckServer(Page(10, 1, 0), Page(4, 0.02, 0), Timed(4, 0.02));
   EXPECT_TRUE(check.restarted);

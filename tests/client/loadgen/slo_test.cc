@@ -51,5 +51,12 @@ TEST(Slo, WhatIsNotUnderstoodIsAnError) {
   }
 }
 
+TEST(CallsNeeded, AreThoseOfTheHighestPercentileOfOneSampleACall) {
+  const auto needed = [](const char* text) { return CallsNeeded(*ParseSlo(text)); };
+  EXPECT_EQ(needed("ttfb_p95=0.05,underruns=0"), 200);
+  EXPECT_EQ(needed("ttfb_p95=0.05,ttfa_p99=1"), 1000);
+  EXPECT_EQ(needed("gap_p99=0.1,errors=0,ttfb_max=1"), 0) << "a call has many gaps";
+}
+
 }  // namespace
 }  // namespace firstbyte

@@ -31,8 +31,11 @@ TEST(Tally, CountsFromTheStartOfTheCall) {
 
 TEST(Tally, AddsUpUnderrunsAndAudio) {
   Tally tally;
-  tally.Add(Call(absl::Milliseconds(5), absl::Milliseconds(150)));
-  tally.Add(Call(absl::Milliseconds(5), absl::Milliseconds(90)));
+  for (int gap_ms : {150, 90}) {
+    const CallRecord call = Call(absl::Milliseconds(5), absl::Milliseconds(gap_ms));
+    tally.Add(call);
+    tally.NoteArrivals(call, absl::InfinitePast(), absl::InfiniteFuture());
+  }
   tally.wall_seconds = 0.1;
   EXPECT_EQ(tally.underruns, 1);
   EXPECT_EQ(tally.calls_with_underruns, 1);
