@@ -6,11 +6,7 @@
 Speaks PCM16 only and takes all of the text before it begins. Run it in the training environment.
 """
 
-import argparse
 import asyncio
-import importlib
-import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,28 +14,12 @@ from pathlib import Path
 import grpc
 import numpy as np
 import torch
-from grpc_tools import protoc
 
 from bench.peers.engines import Batched, Full, Job, OneAtATime
+from bench.peers.peer_service import import_stubs, parser, serve
 from bench.peers.voice import FrontEndPipe
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def import_stubs():
-    out = tempfile.mkdtemp()
-    protos = ["firstbyte/v1/common.proto", "firstbyte/v1/speech.proto"]
-    include = f"-I{ROOT / 'proto'}"
-    wkt = f"-I{Path(protoc.__file__).parent / '_proto'}"
-    if protoc.main(["protoc", include, wkt, f"--python_out={out}", f"--grpc_python_out={out}",
-                    *protos]):
-        sys.exit("cannot generate the stubs")
-    sys.path.insert(0, out)
-    return (importlib.import_module("firstbyte.v1.speech_pb2"),
-            importlib.import_module("firstbyte.v1.speech_pb2_grpc"))
-
-
-pb, pb_grpc = import_stubs()
+pb, pb_grpc = import_stubs("speech")
 
 
 def set_duration(field, seconds):
@@ -118,7 +98,7 @@ def summary(job, first_byte, samples):
     return response
 
 
-async def serve(arguments):
+async def speak_to_all(arguments):
     torch.set_num_threads(arguments.threads)
     engine = (OneAtATime(arguments.model) if arguments.mode == "single"
               else Batched(arguments.model, arguments.slots))
@@ -127,23 +107,14 @@ async def serve(arguments):
     engine.submit(warm_up)
     while await warm_up.out.get() is not None:
         pass
-    server = grpc.aio.server()
-    pb_grpc.add_SpeechServiceServicer_to_server(SpeechService(engine, front_end), server)
-    port = server.add_insecure_port(f"127.0.0.1:{arguments.port}")
-    await server.start()
-    print(f"{arguments.mode} peer on 127.0.0.1:{port}", flush=True)
-    await server.wait_for_termination()
+    await serve(pb_grpc.add_SpeechServiceServicer_to_server, SpeechService(engine, front_end),
+                arguments)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--mode", choices=("single", "batched"), required=True)
-    parser.add_argument("--model", default="models/aligned-mel-en")
-    parser.add_argument("--front-end", default="build/release/bin/front_end_pipe")
-    parser.add_argument("--port", type=int, default=50061)
-    parser.add_argument("--slots", type=int, default=64)
-    parser.add_argument("--threads", type=int, default=1, help="of PyTorch, inside one operator")
-    asyncio.run(serve(parser.parse_args()))
+    flags = parser(__doc__.splitlines()[0], "models/aligned-mel-en", port=50061, slots=64)
+    flags.add_argument("--front-end", default="build/release/bin/front_end_pipe")
+    asyncio.run(speak_to_all(flags.parse_args()))
 
 
 if __name__ == "__main__":

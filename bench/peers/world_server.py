@@ -7,34 +7,16 @@ Serves RAW_RGB and PCM16 in LOCKSTEP and REALTIME; no resume, no snapshots, no s
 the training environment.
 """
 
-import argparse
 import asyncio
-import importlib
-import sys
-import tempfile
 from pathlib import Path
 
 import grpc
 import torch
-from grpc_tools import protoc
 
+from bench.peers.peer_service import import_stubs, parser, serve
 from bench.peers.world_engines import Batched, Player, Single
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def import_stubs():
-    out = tempfile.mkdtemp()
-    include = [f"-I{ROOT / 'proto'}", f"-I{Path(protoc.__file__).parent / '_proto'}"]
-    if protoc.main(["protoc", *include, f"--python_out={out}", f"--grpc_python_out={out}",
-                    "firstbyte/v1/common.proto", "firstbyte/v1/world.proto"]):
-        sys.exit("cannot generate the stubs")
-    sys.path.insert(0, out)
-    return (importlib.import_module("firstbyte.v1.world_pb2"),
-            importlib.import_module("firstbyte.v1.world_pb2_grpc"))
-
-
-pb, pb_grpc = import_stubs()
+pb, pb_grpc = import_stubs("world")
 
 
 class WorldService(pb_grpc.WorldServiceServicer):
@@ -139,27 +121,17 @@ def close(player):
     player.closing = True
 
 
-async def serve(arguments):
+async def play_with_all(arguments):
     torch.set_num_threads(arguments.threads)
     engine = {"single": Single, "batched": Batched}[arguments.mode](arguments.model,
                                                                     arguments.slots)
-    server = grpc.aio.server()
-    name = Path(arguments.model).name
-    pb_grpc.add_WorldServiceServicer_to_server(WorldService(engine, name), server)
-    port = server.add_insecure_port(f"127.0.0.1:{arguments.port}")
-    await server.start()
-    print(f"{arguments.mode} world peer on 127.0.0.1:{port}", flush=True)
-    await server.wait_for_termination()
+    await serve(pb_grpc.add_WorldServiceServicer_to_server,
+                WorldService(engine, Path(arguments.model).name), arguments)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--mode", choices=("single", "batched"), required=True)
-    parser.add_argument("--model", default="models/state-dit-rooms")
-    parser.add_argument("--port", type=int, default=50062)
-    parser.add_argument("--slots", type=int, default=32)
-    parser.add_argument("--threads", type=int, default=1, help="of PyTorch, inside one operator")
-    asyncio.run(serve(parser.parse_args()))
+    flags = parser(__doc__.splitlines()[0], "models/state-dit-rooms", port=50062, slots=32)
+    asyncio.run(play_with_all(flags.parse_args()))
 
 
 if __name__ == "__main__":
