@@ -3,41 +3,50 @@
 namespace firstbyte {
 namespace {
 
-// Strictly read, write, read, ...: no two reactions of a call overlap, so no lock is needed.
+// Strictly read, write what answers it, read, ...: no two reactions of a call overlap, so no lock
+// is needed.
 class Echo : public grpc::ServerGenericBidiReactor {
  public:
-  explicit Echo(const std::vector<grpc::ByteBuffer>& replies) : replies_(replies) {
+  explicit Echo(const std::vector<std::vector<grpc::ByteBuffer>>& replies) : replies_(replies) {
     StartRead(&incoming_);
   }
   void OnReadDone(bool ok) override {
     if (!ok) return Finish(grpc::Status::OK);
-    if (next_ < replies_.size()) return StartWrite(&replies_[next_++]);
-    StartRead(&incoming_);
+    ++read_;
+    written_ = 0;
+    WriteOrRead();
   }
   void OnWriteDone(bool ok) override {
     if (!ok) return Finish(grpc::Status::OK);
-    StartRead(&incoming_);
+    WriteOrRead();
   }
   void OnDone() override { delete this; }
 
  private:
-  const std::vector<grpc::ByteBuffer>& replies_;
-  size_t next_ = 0;
+  void WriteOrRead() {
+    if (read_ > replies_.size() || written_ == replies_[read_ - 1].size()) {
+      StartRead(&incoming_);
+    } else {
+      StartWrite(&replies_[read_ - 1][written_++]);
+    }
+  }
+
+  const std::vector<std::vector<grpc::ByteBuffer>>& replies_;
+  size_t read_ = 0, written_ = 0;  // messages; of the answer to the last one
   grpc::ByteBuffer incoming_;
 };
 
-std::vector<grpc::ByteBuffer> Buffers(const std::vector<std::string>& texts) {
-  std::vector<grpc::ByteBuffer> buffers;
-  for (const std::string& text : texts) {
-    grpc::Slice slice(text);
-    buffers.emplace_back(&slice, 1);
-  }
-  return buffers;
-}
-
 }  // namespace
 
-EchoService::EchoService(std::vector<std::string> replies) : replies_(Buffers(replies)) {}
+EchoService::EchoService(const std::vector<std::vector<std::string>>& replies) {
+  for (const std::vector<std::string>& answer : replies) {
+    std::vector<grpc::ByteBuffer>& buffers = replies_.emplace_back();
+    for (const std::string& text : answer) {
+      grpc::Slice slice(text);
+      buffers.emplace_back(&slice, 1);
+    }
+  }
+}
 
 grpc::ServerGenericBidiReactor* EchoService::CreateReactor(grpc::GenericCallbackServerContext*) {
   return new Echo(replies_);

@@ -1,5 +1,6 @@
 // The least a gRPC server can do: answers each message of any bidirectional method with bytes made
-// ready before. What firstbyte's transport is compared with.
+// ready before. What firstbyte's transport is compared with, and loadgen's own limits are found
+// with.
 #pragma once
 
 #include <string>
@@ -11,13 +12,14 @@ namespace firstbyte {
 
 class EchoService : public grpc::CallbackGenericService {
  public:
-  // The i-th message of a call is answered with replies[i]; later ones with nothing.
-  explicit EchoService(std::vector<std::string> replies);
+  // The i-th message of a call is answered with the messages of replies[i]; later ones with
+  // nothing.
+  explicit EchoService(const std::vector<std::vector<std::string>>& replies);
 
   grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* rpc) override;
 
  private:
-  const std::vector<grpc::ByteBuffer> replies_;
+  std::vector<std::vector<grpc::ByteBuffer>> replies_;
 };
 
 }  // namespace firstbyte

@@ -36,14 +36,14 @@ void Check(bool ok, const std::string& what) {
 }
 
 // Bytes that both servers send: `started`, then one chunk of 40 ms.
-std::vector<std::string> Replies() {
+std::vector<std::vector<std::string>> Replies() {
   v1::SynthesizeResponse started, audio;
   started.mutable_started()->set_request_id(std::string(36, 'x'));
   started.mutable_started()->set_model("scripted");
   started.mutable_started()->set_voice("tone");
   started.mutable_started()->mutable_audio_format()->set_sample_rate_hertz(16000);
   audio.mutable_audio()->set_data(std::string(1280, 'a'));
-  return {started.SerializeAsString(), audio.SerializeAsString()};
+  return {{started.SerializeAsString()}, {audio.SerializeAsString()}};
 }
 
 std::unique_ptr<Stub> Connect(int port) {
