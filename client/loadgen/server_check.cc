@@ -63,9 +63,11 @@ class Socket {
 };
 
 double Delta(const Scrape& before, const Scrape& after, const std::string& name) {
-  const auto a = before.find(name);
-  const auto b = after.find(name);
-  return (b == after.end() ? 0 : b->second) - (a == before.end() ? 0 : a->second);
+  const auto in = [&name](const Scrape& scrape) {
+    const auto found = scrape.find(name);
+    return found == scrape.end() ? 0 : found->second;
+  };
+  return in(after)-in(before);
 }
 
 }  // namespace
