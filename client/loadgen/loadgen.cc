@@ -110,8 +110,18 @@ class Runs {
     if (!flags_.bounds.empty()) result.broken = BrokenBounds(flags_.bounds, result.tally);
     const bool kept = result.broken.empty() && WhyInvalid(result.tally).empty();
     levels_.push_back(std::move(result));
-    if (several() && show_progress_) std::fputs(LevelTable(levels_).c_str(), stderr);
+    if (several() && show_progress_) ShowDone(levels_.back(), kept);
     return kept;
+  }
+
+  // What stays of the progress line; the table comes when all is measured.
+  static void ShowDone(const LevelResult& level, bool kept) {
+    const Tally& tally = level.tally;
+    absl::FPrintF(stderr, "%s%s\n",
+                  ProgressLine(level.options.level, {absl::Seconds(tally.wall_seconds), 0, &tally}),
+                  kept                   ? ""
+                  : level.broken.empty() ? "  INVALID"
+                                         : "  over: " + level.broken[0]);
   }
 
   absl::StatusOr<Scrape> ScrapeIfAsked() const {

@@ -15,7 +15,7 @@ std::string MostCommonError(const Tally& tally) {
 }
 
 std::string NothingSucceeded(const Tally& tally) {
-  if (tally.calls == 0) return "no request ended in the measured time";
+  if (tally.calls == 0) return "no request began in the measured time and ended; run longer";
   const std::string error = MostCommonError(tally);
   if (tally.rejected == tally.calls) {
     return absl::StrFormat("every request was refused: %d of %d (%s)", tally.rejected, tally.calls,

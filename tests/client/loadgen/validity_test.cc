@@ -58,7 +58,8 @@ TEST(Validity, NothingButRefusalsIsInvalid) {
 }
 
 TEST(Validity, NoRequestAtAllIsInvalid) {
-  EXPECT_THAT(WhyInvalid(Tally{}), ElementsAre("no request ended in the measured time"));
+  EXPECT_THAT(WhyInvalid(Tally{}),
+              ElementsAre("no request began in the measured time and ended; run longer"));
 }
 
 }  // namespace
