@@ -1,9 +1,11 @@
 // firstbyted: the composition root. Everything it does is in this file's order.
 //
 // Exit codes: 0 drained after SIGTERM or SIGINT; 1 could not start; 2 bad command line or
-// configuration; 3 the device was lost.
+// configuration; 3 the device was lost or a lane stalled.
 
+#include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -21,6 +23,9 @@
 namespace firstbyte {
 namespace {
 
+// For streams whose device is gone to read what became of them.
+constexpr absl::Duration kLastWords = absl::Seconds(1);
+
 enum ExitCode { kDrained = 0, kNotStarted = 1, kBadConfig = 2, kDeviceLost = 3 };
 
 int Fail(ExitCode code, const absl::Status& status) {
@@ -36,6 +41,8 @@ HostOptions OptionsOf(const Config& config, std::atomic<bool>* device_lost) {
   options.build = {.version = kVersion,
                    .isa = std::string(kernels::IsaName(kernels::PreferredIsa()))};
   options.max_world_duration = config.max_world_duration;
+  options.max_calls = config.max_calls;
+  options.slow_consumer_timeout = config.slow_consumer_timeout;
   options.max_world_idle = config.world_idle_timeout;
   options.worlds = {.token_secret = config.token_secret,
                     .snapshot_dir = config.snapshot_dir,
@@ -45,7 +52,12 @@ HostOptions OptionsOf(const Config& config, std::atomic<bool>* device_lost) {
                     .max_snapshot_bytes = int64_t{config.max_snapshot_mib} << 20};
   options.lane.policy.ttfb_target = config.ttfb_target;
   options.lane.policy.max_step = config.max_step;
+  options.admission = {.max_load = config.max_load_percent / 100.0,
+                       .max_ttfb = config.max_ttfb,
+                       .max_streams_per_tenant = config.max_streams_per_tenant,
+                       .max_bytes = int64_t{config.max_stream_mib} << 20};
   options.lane.idle_timeout = config.idle_timeout;
+  options.lane.stall_timeout = config.stall_timeout;
   options.lane.on_device_lost = [device_lost](const absl::Status& status) {
     LogError("device_lost", {{"status", status.ToString()}});
     *device_lost = true;
@@ -73,8 +85,13 @@ int Run(const Config& config, const std::string& binary) {
 
   const int signal = stop.Wait();
   LogInfo("draining", {{"signal", signal}, {"streams", (*host)->live_calls().count()}});
-  (*host)->Drain(config.lame_duck, config.drain_timeout);
+  if (device_lost) {
+    (*host)->Drain(absl::ZeroDuration(), std::min(kLastWords, config.drain_timeout));
+  } else {
+    (*host)->Drain(config.lame_duck, config.drain_timeout);
+  }
   LogInfo("drained", {});
+  if ((*host)->engine().stalled()) std::_Exit(kDeviceLost);  // its thread cannot be joined
   return device_lost ? kDeviceLost : kDrained;
 }
 

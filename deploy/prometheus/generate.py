@@ -100,9 +100,10 @@ def engine_alerts():
               "p95 of the wait of {{ $labels.model }} is {{ $value | humanizeDuration }}, twice "
               "its mean over the last hour."),
         alert("NoCapacity",
-              'sum by (job) (rate(firstbyte_requests_rejected_total{reason="NO_SLOT"}[5m])) > '
+              'sum by (job) (rate(firstbyte_requests_rejected_total{'
+              'reason=~"NO_MEMORY|NO_SLOT|OVERLOAD|TTFB_TARGET"}[5m])) > '
               "0.05 * sum by (job) (rate(firstbyte_requests_total[5m]))", "5m", "ticket",
-              "Requests are refused for want of a slot",
+              "Requests are refused for want of capacity",
               "More than one in twenty for five minutes. Add servers."),
         alert("WorldBlocksLate",
               "sum by (job, model) (rate(firstbyte_late_blocks_total[5m]) + "

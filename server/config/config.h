@@ -27,7 +27,15 @@ struct Config {
   absl::Duration max_lead = absl::Seconds(4);
   absl::Duration ttfb_target = absl::Milliseconds(50);
   absl::Duration max_step = absl::Milliseconds(8);
+  // Admission (server/scheduler/admission.h); 0 switches a test off.
+  int max_load_percent = 85;
+  absl::Duration max_ttfb = absl::Milliseconds(50);
+  int max_streams_per_tenant = 0;
+  int max_stream_mib = 1024;
+  int max_calls = 4096;
   absl::Duration idle_timeout = absl::Seconds(60);
+  absl::Duration stall_timeout = absl::Seconds(60);
+  absl::Duration slow_consumer_timeout = absl::Seconds(30);
   absl::Duration world_idle_timeout = absl::Seconds(60);
   absl::Duration max_world_duration = absl::Hours(4);
   absl::Duration park_timeout = absl::Minutes(10);

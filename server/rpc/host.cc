@@ -42,7 +42,8 @@ absl::Status Host::Serve(std::vector<std::vector<std::unique_ptr<Model>>> lane_m
                                               absl::Duration d) {
     observer->OnStep(model, stage, batch, d);
   };
-  absl::StatusOr<std::unique_ptr<Engine>> engine = Engine::Create(std::move(lane_models), lane);
+  absl::StatusOr<std::unique_ptr<Engine>> engine =
+      Engine::Create(std::move(lane_models), lane, options_.admission);
   if (!engine.ok()) return engine.status();
   engine_ = *std::move(engine);
   metrics_->AddScrapeHook([this] {
@@ -53,7 +54,10 @@ absl::Status Host::Serve(std::vector<std::vector<std::unique_ptr<Model>>> lane_m
               .pool = pool_.get(),
               .observer = observer_.get(),
               .worlds = worlds_.get(),
+              .clock = lane.clock,
               .default_max_lead = options_.default_max_lead,
+              .max_calls = options_.max_calls,
+              .slow_consumer_timeout = options_.slow_consumer_timeout,
               .max_world_duration = options_.max_world_duration,
               .max_world_idle = options_.max_world_idle};
   rpc_->Serve(&context_);

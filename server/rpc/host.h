@@ -24,10 +24,13 @@ struct HostOptions {
   absl::Duration first_message_timeout = absl::Seconds(10);
   int front_end_threads = 2;  // text front ends and Opus encoders
   absl::Duration default_max_lead = absl::Seconds(4);
+  int max_calls = 4096;
+  absl::Duration slow_consumer_timeout = absl::Seconds(30);
   absl::Duration max_world_duration = absl::Hours(4);
   absl::Duration max_world_idle = absl::Seconds(60);
   WorldStoreOptions worlds;
-  LaneOptions lane;  // on_step is the host's own
+  LaneOptions lane;  // on_step is the host's own; the clock is also that of streams and admission
+  AdmissionLimits admission;
   BuildInfo build;
 };
 

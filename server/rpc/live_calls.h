@@ -4,8 +4,8 @@
 
 #include <chrono>
 
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "base/clock.h"
 #include "base/mutex.h"
 
 namespace firstbyte {
@@ -34,13 +34,14 @@ class LiveCalls {
     MutexLock lock(&mu_);
     while (count_ > 0) none_.Wait(&mu_);
   }
-  // The same, but not beyond `deadline`.
-  void WaitUntilNone(absl::Time deadline) {
+  // The same, but not beyond `deadline` of Clock::Steady(). False: some still exist.
+  bool WaitUntilNone(absl::Time deadline) {
     MutexLock lock(&mu_);
-    for (absl::Time now; count_ > 0 && (now = absl::Now()) < deadline;) {
+    for (absl::Time now; count_ > 0 && (now = Clock::Steady().Now()) < deadline;) {
       none_.WaitFor(&mu_,
                     absl::ToChronoMilliseconds(deadline - now) + std::chrono::milliseconds(1));
     }
+    return count_ == 0;
   }
 
  private:

@@ -28,6 +28,13 @@ inline absl::Status Starting() {
                "the server is still loading its models");
 }
 
+// Streams that exist, admitted or not, hold memory.
+inline absl::Status TooManyCalls() {
+  return Error(absl::StatusCode::kResourceExhausted,
+               {.reason = "TOO_MANY_CALLS", .retry_after = absl::Seconds(1)},
+               "the server has as many streams open as it may");
+}
+
 // Ends a unary call whose response, when `status` is OK, is filled.
 inline grpc::ServerUnaryReactor* Answer(const absl::Status& status,
                                         grpc::CallbackServerContext* rpc) {

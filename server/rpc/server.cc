@@ -19,7 +19,8 @@ namespace {
 
 constexpr int kMaxReceiveBytes = 8 << 20;  // an image of 4 MiB, and one that is refused by us
 constexpr absl::Duration kMaxParking = absl::Seconds(10);
-constexpr absl::Duration kBeforeShutdown = absl::Seconds(1);
+// For clients to read the end of their streams before the connection closes.
+constexpr absl::Duration kLinger = absl::Milliseconds(100);
 constexpr int kMaxMetadataBytes = 8 << 10;
 
 // Keepalive finds peers that vanished without a FIN, and lets clients behind a NAT ping.
@@ -78,7 +79,8 @@ void RpcServer::Drain(absl::Duration lame_duck, absl::Duration timeout) {
   absl::SleepFor(lame_duck);
   if (context_) context_->engine->admission().StartDraining();
   health_.Shutdown();
-  ShutDownBy(absl::Now() + std::min(timeout, absl::Hours(24)));  // infinity would overflow
+  ShutDownWithin(std::min(timeout, absl::Hours(24)));   // infinity would overflow
+  if (context_ && context_->engine->stalled()) return;  // its lane holds on to calls for ever
   live_calls_.WaitUntilNone();
   if (context_ && !context_->worlds->WaitUntilParked(kMaxParking)) {
     LogWarning("worlds_not_parked", {{"sessions", context_->worlds->counts().running}});
@@ -86,12 +88,12 @@ void RpcServer::Drain(absl::Duration lame_duck, absl::Duration timeout) {
   server_.reset();
 }
 
-void RpcServer::ShutDownBy(absl::Time deadline) {
+void RpcServer::ShutDownWithin(absl::Duration timeout) {
+  const absl::Time deadline = Clock::Steady().Now() + timeout;
   grpc::Alarm park;
   if (context_) {
     WorldStore& worlds = *context_->worlds;
-    const absl::Duration rest =
-        worlds.shared() ? absl::ZeroDuration() : 0.75 * (deadline - absl::Now());
+    const absl::Duration rest = worlds.shared() ? absl::ZeroDuration() : 0.75 * timeout;
     worlds.Drain(rest);
     if (rest > absl::ZeroDuration()) {
       park.Set(absl::ToChronoTime(absl::Now() + rest), [&worlds](bool due) {
@@ -99,11 +101,12 @@ void RpcServer::ShutDownBy(absl::Time deadline) {
       });
     }
   }
-  // gRPC's shutdown closes a connection with its last stream, and what the client is sending just
-  // then can cost it the end of that stream. So what ends soon, such as worlds that are parked,
-  // ends first; not all must, because only shutdown makes clients look for another server.
-  live_calls_.WaitUntilNone(std::min(deadline, absl::Now() + kBeforeShutdown));
-  server_->Shutdown(absl::ToChronoTime(deadline));
+  // gRPC's shutdown closes each connection with its last stream, and what the client is sending
+  // just then can cost it the end of that stream. So running calls end first, on connections that
+  // stay open; new ones are refused by us meanwhile, and health says that they will be.
+  if (live_calls_.WaitUntilNone(deadline)) absl::SleepFor(std::min(kLinger, timeout));
+  const absl::Duration left = std::max(deadline - Clock::Steady().Now(), absl::ZeroDuration());
+  server_->Shutdown(absl::ToChronoTime(absl::Now() + left));
   server_->Wait();
 }
 

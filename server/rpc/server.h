@@ -38,12 +38,12 @@ class RpcServer {
   // new ones, gives running ones `timeout` to finish, cancels the rest. Players of worlds hear of
   // it, and their sessions are parked: at once where another server can go on with them, else
   // after three quarters of the time. When it returns no call exists, nothing of the context is in
-  // use, and what is parked in files is there.
+  // use, and what is parked in files is there; unless a lane stalled (Engine::stalled()).
   void Drain(absl::Duration lame_duck, absl::Duration timeout);
 
  private:
   explicit RpcServer(absl::Duration first_message_timeout);
-  void ShutDownBy(absl::Time deadline);
+  void ShutDownWithin(absl::Duration timeout);
 
   LiveCalls live_calls_;
   SpeechService speech_;

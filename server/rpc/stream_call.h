@@ -6,6 +6,9 @@
 // may run at the same time as each other and as the stream's wake-ups, hence the mutex; nothing
 // under it blocks.
 //
+// A client that takes nothing for slow_consumer_timeout is ended, whatever the stream is at: its
+// slot, and then its outbox, are wanted by others.
+//
 // A call owns itself until OnDone(). The stream shares it, because the lane still answers a cancel
 // after the RPC is over.
 #pragma once
@@ -16,6 +19,8 @@
 #include <variant>
 
 #include "absl/time/clock.h"
+#include "base/clock.h"
+#include "base/error.h"
 #include "base/mutex.h"
 #include "grpcpp/alarm.h"
 #include "grpcpp/server_context.h"
@@ -43,7 +48,8 @@ class StreamCall : public Reactor,
 
   // Once, before anything else. `create` makes the stream for this transport.
   template <typename Create>
-  void Open(Create create) {
+  void Open(const StreamContext& context, Create create) {
+    slow_consumer_timeout_ = context.slow_consumer_timeout;
     self_ = this->shared_from_this();
     stream_ = create(std::shared_ptr<StreamTransport>(self_));
   }
@@ -70,6 +76,7 @@ class StreamCall : public Reactor,
     auto self = std::move(self_);  // the stream may hold on to it a little longer
     std::shared_ptr<Stream> stream;
     MutexLock lock(&mu_);
+    watch_.reset();
     stream.swap(stream_);  // breaks the circle; nothing uses it once finished_
   }
 
@@ -77,6 +84,7 @@ class StreamCall : public Reactor,
   const std::shared_ptr<Stream>& stream() const { return stream_; }
   const std::string& request_id() const { return request_id_; }
   bool cancelled() const { return rpc_->IsCancelled(); }
+  absl::Duration time_left() const { return absl::FromChrono(rpc_->deadline()) - absl::Now(); }
 
   Mutex mu_;
   bool finished_ ABSL_GUARDED_BY(mu_) = false;
@@ -90,7 +98,32 @@ class StreamCall : public Reactor,
     ToProto(std::move(response), &message);
     outgoing_ = Serialize(message);
     writing_ = true;
+    write_began_ = Clock::Steady().Now();
+    if (!watch_) Watch(slow_consumer_timeout_);
     this->StartWrite(&outgoing_);
+  }
+  // One alarm at a time looks at whichever write is then in flight.
+  void Watch(absl::Duration rest) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    watch_ = std::make_unique<grpc::Alarm>();
+    watch_->Set(absl::ToChronoTime(absl::Now() + rest),
+                [weak = this->weak_from_this()](bool expired) {
+                  auto self = weak.lock();
+                  if (expired && self) self->CheckWrite();
+                });
+  }
+  void CheckWrite() {
+    std::shared_ptr<Stream> slow;
+    {
+      MutexLock lock(&mu_);
+      watch_.reset();
+      if (!writing_) return;
+      const absl::Duration rest = write_began_ + slow_consumer_timeout_ - Clock::Steady().Now();
+      if (rest > absl::ZeroDuration()) return Watch(rest);
+      slow = stream_;
+    }
+    slow->Fail(
+        Error(absl::StatusCode::kAborted, "SLOW_CONSUMER", "the client took nothing for too long"));
+    rpc_->TryCancel();  // the write in flight ends, and with it the call
   }
   void Finish(std::variant_alternative_t<2, NextResult> end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     finished_ = true;
@@ -105,7 +138,10 @@ class StreamCall : public Reactor,
   const std::string request_id_;  // until the first message names another
   std::shared_ptr<Stream> stream_;
   std::shared_ptr<StreamCall> self_;
+  absl::Duration slow_consumer_timeout_;
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
+  absl::Time write_began_ ABSL_GUARDED_BY(mu_);
+  std::unique_ptr<grpc::Alarm> watch_ ABSL_GUARDED_BY(mu_);
   grpc::ByteBuffer outgoing_;  // belongs to gRPC while writing_
 };
 

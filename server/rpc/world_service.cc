@@ -33,6 +33,7 @@ class StepWorldCall : public BidiCall<WorldStream, v1::StepWorldRequest, v1::Ste
     if (!request.ok()) return request.status();
     if (auto* open = std::get_if<OpenWorld>(&*request)) {
       open->tenant = tenant_;
+      open->time_left = time_left();
       if (open->request_id.empty()) open->request_id = request_id();
     }
     stream()->Handle(*std::move(request));
@@ -71,9 +72,10 @@ absl::StatusOr<std::string> Admit(const StreamContext* context,
 }
 
 // Before anything of the call is read.
-absl::Status RefuseToDrain(const StreamContext& context, const grpc::CallbackServerContext& rpc) {
+absl::Status Refuse(const absl::Status& status, const StreamContext& context,
+                    const grpc::CallbackServerContext& rpc) {
   WorldRecord record;
-  record.end.status = DrainingError();
+  record.end.status = status;
   record.end.request_id = RequestIdOf(rpc);
   context.observer->OnWorldEnded(record);
   return record.end.status;
@@ -126,11 +128,14 @@ BidiReactor* WorldService::StepWorld(grpc::CallbackServerContext* rpc) {
   const StreamContext* context = context_;
   absl::StatusOr<std::string> tenant = Admit(context, *rpc);
   if (!tenant.ok()) return new Refusal<BidiReactor>(tenant.status(), rpc);
-  if (context->engine->admission().draining()) {
-    return new Refusal<BidiReactor>(RefuseToDrain(*context, *rpc), rpc);
+  const bool draining = context->engine->admission().draining();
+  if (draining || live_calls_->count() >= context->max_calls) {
+    const absl::Status why = draining ? DrainingError() : TooManyCalls();
+    return new Refusal<BidiReactor>(Refuse(why, *context, *rpc), rpc);
   }
   auto call = std::make_shared<StepWorldCall>(live_calls_, rpc, *std::move(tenant));
-  call->Open([&](auto transport) { return WorldStream::Create(*context, std::move(transport)); });
+  call->Open(*context,
+             [&](auto transport) { return WorldStream::Create(*context, std::move(transport)); });
   call->ExpectMessageWithin(first_message_timeout_,
                             Error(absl::StatusCode::kDeadlineExceeded, "OPEN_TIMEOUT",
                                   "`open` did not come in time", "open"));

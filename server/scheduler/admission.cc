@@ -1,55 +1,170 @@
 #include "server/scheduler/admission.h"
 
+#include <algorithm>
 #include <numeric>
+#include <tuple>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "base/error.h"
 
 namespace firstbyte {
 namespace {
 
-// Until measured queueing says better (issue 6): about the length of a short sentence.
-constexpr absl::Duration kRetryAfter = absl::Milliseconds(500);
+constexpr absl::Duration kFirstGuess = absl::Seconds(1);  // of how long a seat is held
+constexpr int kHoldWindow = 16;                           // seats that make its mean
+constexpr absl::Duration kLeastDelay = absl::Milliseconds(10);
+constexpr absl::Duration kMostDelay = absl::Seconds(30);
+
+// When one that is refused `now` may come: `first` from now, but `each` after the one before it.
+absl::Duration Promise(absl::Time* promised, absl::Time now, absl::Duration first,
+                       absl::Duration each) {
+  *promised = std::max(*promised + each, now + first);
+  *promised = std::min(*promised, now + kMostDelay);
+  return std::max(*promised - now, kLeastDelay);
+}
+
+absl::Status Refusal(const char* reason, absl::Duration retry_after, const std::string& message) {
+  return Error(absl::StatusCode::kResourceExhausted, {.reason = reason, .retry_after = retry_after},
+               absl::StrCat(message, "; retry after the given delay"));
+}
 
 }  // namespace
 
 absl::Status DrainingError() {
-  return Error(absl::StatusCode::kUnavailable, {.reason = "DRAINING", .retry_after = kRetryAfter},
+  return Error(absl::StatusCode::kUnavailable,
+               {.reason = "DRAINING", .retry_after = absl::Milliseconds(500)},
                "this server is shutting down; try another replica");
 }
+
+// ---- Seats. ----
 
 Seat& Seat::operator=(Seat&& other) noexcept {
   Release();
   ledger_ = std::exchange(other.ledger_, nullptr);
-  model_ = other.model_;
+  request_ = std::move(other.request_);
   lane_ = other.lane_;
+  since_ = other.since_;
+  start_ = other.start_;
+  started_ = other.started_;
   return *this;
 }
 
 void Seat::Release() {
-  if (ledger_ != nullptr) std::exchange(ledger_, nullptr)->GiveBack(model_, lane_);
+  if (ledger_ != nullptr) std::exchange(ledger_, nullptr)->GiveBack(*this);
 }
 
-AdmissionLedger::AdmissionLedger(std::vector<std::vector<int>> slots) : slots_(std::move(slots)) {
-  for (const auto& lanes : slots_) used_.emplace_back(lanes.size(), 0);
+void Seat::Started() {
+  if (ledger_ != nullptr && !std::exchange(started_, true)) ledger_->Started(*this);
 }
 
-absl::StatusOr<Seat> AdmissionLedger::Admit(int model) {
+// ---- The ledger. ----
+
+AdmissionLedger::AdmissionLedger(std::vector<std::vector<int>> slots, AdmissionLimits limits)
+    : slots_(std::move(slots)), limits_(limits) {
+  const size_t lanes = slots_.empty() ? 0 : slots_[0].size();
+  lanes_.assign(lanes, LaneLoad(static_cast<int>(slots_.size())));
+  promised_seats_.assign(lanes, absl::InfinitePast());
+  promised_starts_.assign(lanes, absl::InfinitePast());
+  mean_hold_.assign(slots_.size(), kFirstGuess);
+}
+
+void AdmissionLedger::SetCost(int model, int lane, const SessionCost& cost) {
+  MutexLock lock(&mu_);
+  lanes_[lane].SetCost(model, cost);
+}
+
+void AdmissionLedger::ObserveStep(int lane, absl::Duration predicted, absl::Duration took) {
+  MutexLock lock(&mu_);
+  lanes_[lane].ObserveStep(predicted, took);
+}
+
+absl::StatusOr<Seat> AdmissionLedger::Admit(const AdmissionRequest& request) {
+  const absl::Time now = limits_.clock->Now();
   MutexLock lock(&mu_);
   if (draining_) return DrainingError();
-  const std::vector<int>& slots = slots_[model];
-  std::vector<int>& used = used_[model];
-  int best = -1;
-  for (int lane = 0; lane < static_cast<int>(slots.size()); ++lane) {
-    if (used[lane] < slots[lane] && (best < 0 || used[lane] < used[best])) best = lane;
+  const int lane = LeastLoaded(request);
+  if (absl::Status status = Test(request, lane, now); !status.ok()) return status;
+  ++tenants_[request.tenant];
+  bytes_ += request.bytes;
+  Seat seat;
+  seat.ledger_ = this;
+  seat.request_ = request;
+  seat.lane_ = lane;
+  seat.since_ = now;
+  seat.start_ = lanes_[lane].Add(request.model, request.pace, now);
+  return seat;
+}
+
+// Of the lanes with a free slot, while there is one.
+int AdmissionLedger::LeastLoaded(const AdmissionRequest& request) const {
+  const std::vector<int>& slots = slots_[request.model];
+  auto rank = [&](int lane) {
+    const LaneLoad& load = lanes_[lane];
+    const bool full = load.sessions(request.model) >= slots[lane];
+    return std::make_tuple(full, load.LoadWith(request.model, request.pace), load.sessions());
+  };
+  int best = 0;
+  for (int lane = 1; lane < static_cast<int>(slots.size()); ++lane) {
+    if (rank(lane) < rank(best)) best = lane;
   }
-  if (best < 0) {
-    return Error(absl::StatusCode::kResourceExhausted,
-                 {.reason = "NO_SLOT", .retry_after = kRetryAfter},
-                 "all slots of this model are taken; retry after the given delay");
+  return best;
+}
+
+absl::Status AdmissionLedger::Test(const AdmissionRequest& request, int lane, absl::Time now) {
+  const int model = request.model;
+  if (limits_.max_streams_per_tenant > 0) {
+    const auto held = tenants_.find(request.tenant);
+    if (held != tenants_.end() && held->second >= limits_.max_streams_per_tenant) {
+      return Refusal(
+          "TENANT_QUOTA", std::max(kLeastDelay, mean_hold_[model] / held->second),
+          absl::StrCat("a tenant may have ", limits_.max_streams_per_tenant, " streams at once"));
+    }
   }
-  ++used[best];
-  return Seat(this, model, best);
+  LaneLoad& load = lanes_[lane];
+  const double with = load.LoadWith(model, request.pace);
+  if (limits_.max_load > 0 && with > limits_.max_load && load.sessions() > 0) {
+    return Refusal("OVERLOAD", NextSeatBack(model, lane, load.sessions(), now),
+                   absl::StrFormat("the sessions here already need %.0f %% of the time there is",
+                                   100 * load.load()));
+  }
+  if (absl::Status status = TestStart(request, lane, now); !status.ok()) return status;
+  if (load.sessions(model) >= slots_[model][lane]) {
+    return Refusal("NO_SLOT", NextSeatBack(model, lane, load.sessions(model), now),
+                   "all slots of this model are taken");
+  }
+  if (limits_.max_bytes > 0 && bytes_ + request.bytes > limits_.max_bytes) {
+    return Refusal("NO_MEMORY", NextSeatBack(model, lane, std::max(1, load.sessions()), now),
+                   "the streams here already hold all the memory they may");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AdmissionLedger::TestStart(const AdmissionRequest& request, int lane, absl::Time now) {
+  LaneLoad& load = lanes_[lane];
+  const absl::Duration ttfb = load.PredictTtfb(request.model, limits_.max_step, now);
+  if (!load.starting()) return absl::OkStatus();
+  auto retry = [&](absl::Duration limit) {
+    return Promise(&promised_starts_[lane], now, ttfb - limit, limits_.max_step);
+  };
+  const std::string first_byte =
+      absl::StrFormat("the first byte would take %.0f ms", absl::ToDoubleMilliseconds(ttfb));
+  if (request.promises_first_byte && limits_.max_ttfb > absl::ZeroDuration() &&
+      ttfb > limits_.max_ttfb) {
+    return Refusal("TTFB_TARGET", retry(limits_.max_ttfb), first_byte);
+  }
+  if (ttfb > request.time_left) {
+    return Refusal("DEADLINE_TOO_SHORT", retry(request.time_left),
+                   absl::StrCat(first_byte, ", more than the deadline allows"));
+  }
+  return absl::OkStatus();
+}
+
+// `held` seats, each for mean_hold_ from some moment on: one comes back every mean / held.
+absl::Duration AdmissionLedger::NextSeatBack(int model, int lane, int held, absl::Time now) {
+  const absl::Duration each = mean_hold_[model] / held;
+  return Promise(&promised_seats_[lane], now, each, each);
 }
 
 void AdmissionLedger::StartDraining() {
@@ -64,13 +179,30 @@ bool AdmissionLedger::draining() const {
 
 AdmissionLedger::Usage AdmissionLedger::usage(int model) const {
   MutexLock lock(&mu_);
-  return {.used = std::accumulate(used_[model].begin(), used_[model].end(), 0),
-          .total = std::accumulate(slots_[model].begin(), slots_[model].end(), 0)};
+  Usage usage{.total = std::accumulate(slots_[model].begin(), slots_[model].end(), 0)};
+  for (const LaneLoad& lane : lanes_) usage.used += lane.sessions(model);
+  return usage;
 }
 
-void AdmissionLedger::GiveBack(int model, int lane) {
+double AdmissionLedger::load(int lane) const {
   MutexLock lock(&mu_);
-  --used_[model][lane];
+  return lanes_[lane].load();
+}
+
+void AdmissionLedger::GiveBack(const Seat& seat) {
+  const AdmissionRequest& request = seat.request_;
+  const absl::Duration held = limits_.clock->Now() - seat.since_;
+  MutexLock lock(&mu_);
+  lanes_[seat.lane_].Remove(request.model, request.pace, seat.start_);
+  mean_hold_[request.model] += (held - mean_hold_[request.model]) / kHoldWindow;
+  bytes_ -= request.bytes;
+  auto tenant = tenants_.find(request.tenant);
+  if (--tenant->second == 0) tenants_.erase(tenant);
+}
+
+void AdmissionLedger::Started(const Seat& seat) {
+  MutexLock lock(&mu_);
+  lanes_[seat.lane_].Started(seat.start_);
 }
 
 }  // namespace firstbyte

@@ -2,15 +2,20 @@
 //
 // Thread-safe; one short lock. Admitted means that a slot on a lane is held until the Seat is
 // destroyed; only the lane destroys it, after the session's own slot is free. There is no waiting
-// room: a refusal says when to try again.
+// room: a refusal says when capacity is expected back. Those who are refused one after another are
+// told different times, because gRPC's retries keep to them exactly.
 #pragma once
 
-#include <memory>
+#include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
 #include "base/mutex.h"
+#include "server/scheduler/load.h"
 
 namespace firstbyte {
 
@@ -18,6 +23,33 @@ class AdmissionLedger;
 
 // kUnavailable: what Admit() says while draining.
 absl::Status DrainingError();
+
+struct AdmissionLimits {
+  // Share of a lane's time that admitted sessions may need to keep their pace; the rest is the
+  // reserve for those that start. 0: not tested.
+  double max_load = 0.85;
+  // A voice that would be heard later than this is refused. 0: not tested.
+  absl::Duration max_ttfb = absl::Milliseconds(50);
+  // The step that is under way when a newcomer comes: PolicyOptions::max_step.
+  absl::Duration max_step = absl::Milliseconds(8);
+  int max_streams_per_tenant = 0;  // 0: no limit
+  int64_t max_bytes = 0;           // of all admitted sessions together; 0: no limit
+  const Clock* clock = &Clock::Steady();
+};
+
+// The pace of LOCKSTEP and FREE_RUN worlds, which promise none and take what is left. A quarter is
+// the least at which such a player still plays. Were it nothing, any number of them could come in,
+// each with a block under way at any moment, and a voice may have to wait for all of these.
+inline constexpr double kUnpaced = 0.25;
+
+struct AdmissionRequest {
+  int model = 0;
+  double pace = 1;  // times the model's own: a world at half its frames a second has 0.5
+  bool promises_first_byte = false;                     // voices: max_ttfb counts
+  absl::Duration time_left = absl::InfiniteDuration();  // until the caller's deadline
+  std::string tenant;
+  int64_t bytes = 0;  // most that the stream holds in host memory
+};
 
 // A place for one session of one model on one lane. Movable; gives the place back when destroyed.
 class Seat {
@@ -27,28 +59,37 @@ class Seat {
   Seat& operator=(Seat&& other) noexcept;
   ~Seat() { Release(); }
 
-  int model() const { return model_; }
+  int model() const { return request_.model; }
   int lane() const { return lane_; }
+  const std::string& tenant() const { return request_.tenant; }
+  // The session's first media is there: it no longer delays others that start. Cheap to repeat.
+  void Started();
 
  private:
   friend class AdmissionLedger;
-  Seat(AdmissionLedger* ledger, int model, int lane)
-      : ledger_(ledger), model_(model), lane_(lane) {}
   void Release();
 
   AdmissionLedger* ledger_ = nullptr;  // outlives every seat
-  int model_ = 0;
+  AdmissionRequest request_;
   int lane_ = 0;
+  absl::Time since_;
+  uint64_t start_ = 0;  // LaneLoad's name for it
+  bool started_ = false;
 };
 
 class AdmissionLedger {
  public:
-  // slots[model][lane]: sessions that can be open at once.
-  explicit AdmissionLedger(std::vector<std::vector<int>> slots);
+  // slots[model][lane]: sessions that can be open at once. They cost nothing until SetCost().
+  explicit AdmissionLedger(std::vector<std::vector<int>> slots, AdmissionLimits limits = {});
 
-  // A seat on the least loaded lane, or kResourceExhausted (all taken) or kUnavailable (draining),
-  // both with a retry delay.
-  absl::StatusOr<Seat> Admit(int model);
+  void SetCost(int model, int lane, const SessionCost& cost);
+  void ObserveStep(int lane, absl::Duration predicted, absl::Duration took);  // as LaneLoad's
+
+  // A seat on the least loaded lane. Tests in this order: kUnavailable DRAINING; and, as
+  // kResourceExhausted: TENANT_QUOTA, OVERLOAD (sustained load), TTFB_TARGET and DEADLINE_TOO_SHORT
+  // (predicted), NO_SLOT, NO_MEMORY; each with a retry delay. Load never refuses the only session
+  // of a lane, nor prediction the only one that starts: waiting would change nothing.
+  absl::StatusOr<Seat> Admit(const AdmissionRequest& request);
 
   void StartDraining();
   bool draining() const;
@@ -58,15 +99,32 @@ class AdmissionLedger {
     int total = 0;
   };
   Usage usage(int model) const;
+  double load(int lane) const;  // share of its time that its sessions need
 
  private:
   friend class Seat;
-  void GiveBack(int model, int lane);
 
+  absl::Status Test(const AdmissionRequest& request, int lane, absl::Time now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status TestStart(const AdmissionRequest& request, int lane, absl::Time now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  int LeastLoaded(const AdmissionRequest& request) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Duration NextSeatBack(int model, int lane, int held, absl::Time now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void GiveBack(const Seat& seat);
+  void Started(const Seat& seat);
+
+  const std::vector<std::vector<int>> slots_;
+  const AdmissionLimits limits_;
   mutable Mutex mu_;
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
-  const std::vector<std::vector<int>> slots_;
-  std::vector<std::vector<int>> used_ ABSL_GUARDED_BY(mu_);
+  std::vector<LaneLoad> lanes_ ABSL_GUARDED_BY(mu_);
+  // Until then, what comes back on the lane is promised to those who were refused.
+  std::vector<absl::Time> promised_seats_ ABSL_GUARDED_BY(mu_), promised_starts_
+      ABSL_GUARDED_BY(mu_);
+  std::vector<absl::Duration> mean_hold_ ABSL_GUARDED_BY(mu_);  // of a seat, by model
+  std::map<std::string, int> tenants_ ABSL_GUARDED_BY(mu_);     // sessions
+  int64_t bytes_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
 }  // namespace firstbyte

@@ -6,6 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/error.h"
+#include "base/log.h"
+#include "nlohmann/json.hpp"
 
 namespace firstbyte {
 namespace {
@@ -18,25 +20,59 @@ bool HasVoice(const ModelInfo& info, absl::string_view voice) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(
-    std::vector<std::vector<std::unique_ptr<Model>>> lane_models, const LaneOptions& options) {
+    std::vector<std::vector<std::unique_ptr<Model>>> lane_models, const LaneOptions& options,
+    AdmissionLimits limits) {
   std::vector<const ModelInfo*> infos;
   std::vector<std::vector<int>> slots;
   for (const auto& model : lane_models.at(0)) {
     infos.push_back(&model->info());
     slots.emplace_back(lane_models.size(), model->info().slots);
   }
-  std::vector<std::unique_ptr<Lane>> lanes;
-  for (auto& models : lane_models) {
-    lanes.push_back(std::make_unique<Lane>(std::move(models), options));
-    if (auto warm = lanes.back()->WarmUp(); !warm.ok()) return warm;
+  limits.max_step = options.policy.max_step;
+  limits.clock = options.clock;
+  std::unique_ptr<Engine> engine(new Engine(std::move(infos), std::move(slots), limits));
+  for (int i = 0; i < static_cast<int>(lane_models.size()); ++i) {
+    LaneOptions own = options;
+    own.on_cost = [ledger = &engine->ledger_, i](absl::Duration predicted, absl::Duration took) {
+      ledger->ObserveStep(i, predicted, took);
+    };
+    own.on_device_lost = [self = engine.get(), told = options.on_device_lost](const auto& status) {
+      self->ledger_.StartDraining();
+      if (told) told(status);
+    };
+    auto lane = std::make_unique<Lane>(std::move(lane_models[i]), std::move(own));
+    if (auto warm = lane->WarmUp(); !warm.ok()) return warm;
+    for (int m = 0; m < static_cast<int>(engine->infos_.size()); ++m) {
+      engine->ledger_.SetCost(m, i, lane->session_cost(m));
+    }
+    engine->lanes_.push_back(std::move(lane));
   }
-  for (auto& lane : lanes) lane->Start();
-  return std::unique_ptr<Engine>(new Engine(std::move(lanes), std::move(infos), std::move(slots)));
+  for (auto& lane : engine->lanes_) lane->Start();
+  if (options.stall_timeout > absl::ZeroDuration()) engine->Watch(options);
+  return engine;
 }
 
-Engine::Engine(std::vector<std::unique_ptr<Lane>> lanes, std::vector<const ModelInfo*> infos,
-               std::vector<std::vector<int>> slots)
-    : ledger_(std::move(slots)), lanes_(std::move(lanes)), infos_(std::move(infos)) {}
+void Engine::Watch(const LaneOptions& options) {
+  LaneWatch::Options watch{.timeout = options.stall_timeout};
+  for (auto& lane : lanes_) {
+    watch.iterations.emplace_back([&lane = *lane] { return lane.iteration(); });
+  }
+  watch.on_stall = [this, told = options.on_device_lost](int stalled) {
+    const absl::Status status =
+        Error(absl::StatusCode::kUnavailable, "LANE_STALLED", "the device stands still; try again");
+    LogError("lane_stalled", {{"lane", stalled}});
+    stalled_ = true;
+    ledger_.StartDraining();
+    for (auto& lane : lanes_) lane->Abandon(status);
+    if (told) told(status);
+  };
+  watch_ = std::make_unique<LaneWatch>(std::move(watch));
+  watch_->Start();
+}
+
+Engine::Engine(std::vector<const ModelInfo*> infos, std::vector<std::vector<int>> slots,
+               const AdmissionLimits& limits)
+    : ledger_(std::move(slots), limits), infos_(std::move(infos)) {}
 
 absl::StatusOr<int> Engine::Find(absl::string_view model, absl::string_view voice) const {
   std::vector<std::string> models, voices;

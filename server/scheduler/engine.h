@@ -3,6 +3,7 @@
 // Thread-safe after Create(). Outlives every stream.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -11,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "server/scheduler/admission.h"
 #include "server/scheduler/lane.h"
+#include "server/scheduler/lane_watch.h"
 
 namespace firstbyte {
 
@@ -19,7 +21,8 @@ class Engine {
   // lane_models[lane][model]: the same models in the same order for every lane. Warms every lane
   // up and starts it.
   static absl::StatusOr<std::unique_ptr<Engine>> Create(
-      std::vector<std::vector<std::unique_ptr<Model>>> lane_models, const LaneOptions& options);
+      std::vector<std::vector<std::unique_ptr<Model>>> lane_models, const LaneOptions& options,
+      AdmissionLimits limits = {});
 
   const std::vector<const ModelInfo*>& models() const { return infos_; }
   // Index of the voice model that `model` and `voice` name (empty: any); kNotFound says which is
@@ -36,13 +39,21 @@ class Engine {
   Lane& lane(int index) { return *lanes_[index]; }
   AdmissionLedger& admission() { return ledger_; }
 
- private:
-  Engine(std::vector<std::unique_ptr<Lane>> lanes, std::vector<const ModelInfo*> infos,
-         std::vector<std::vector<int>> slots);
+  // A lane's thread stands still and cannot be joined: once the streams have read what became of
+  // them, end the process instead of destroying this.
+  bool stalled() const { return stalled_; }
 
+ private:
+  Engine(std::vector<const ModelInfo*> infos, std::vector<std::vector<int>> slots,
+         const AdmissionLimits& limits);
+
+  void Watch(const LaneOptions& options);
+
+  std::atomic<bool> stalled_ = false;
   AdmissionLedger ledger_;  // before the lanes, whose sessions hold seats of it
   std::vector<std::unique_ptr<Lane>> lanes_;
   const std::vector<const ModelInfo*> infos_;
+  std::unique_ptr<LaneWatch> watch_;
 };
 
 }  // namespace firstbyte

@@ -1,6 +1,7 @@
 #include "server/scheduler/lane.h"
 
 #include <algorithm>
+#include <exception>
 #include <optional>
 #include <utility>
 
@@ -13,6 +14,10 @@ namespace firstbyte {
 namespace {
 
 constexpr int kLaneNice = 2;  // behind I/O, ahead of batch jobs
+
+absl::Status DeviceLost() {
+  return Error(absl::StatusCode::kUnavailable, "DEVICE_LOST", "the device failed; try again");
+}
 
 bool Begins(const Input& input) { return std::holds_alternative<std::unique_ptr<Prepared>>(input); }
 
@@ -39,6 +44,7 @@ Lane::Lane(std::vector<std::unique_ptr<Model>> models, LaneOptions options)
     : models_(std::move(models)), options_(std::move(options)) {
   for (const auto& model : models_) max_batch_.push_back(model->info().max_batch);
   block_costs_.resize(models_.size());
+  session_costs_.resize(models_.size());
 }
 
 Lane::~Lane() {
@@ -62,6 +68,7 @@ void Lane::Start() {
 Lane::SessionId Lane::Open(SessionRequest request) {
   MutexLock lock(&mu_);
   SessionId id = next_id_++;
+  ports_[id] = request.port;
   commands_.push_back({.kind = Command::Kind::kOpen,
                        .id = id,
                        .request = std::make_unique<SessionRequest>(std::move(request))});
@@ -91,7 +98,7 @@ void Lane::Loop() {
   NameThisThread("lane");
   LowerThisThreadsPriority(kLaneNice);
   while (true) {
-    absl::Duration idle = RunOnce();
+    absl::Duration idle = Iterate();
     MutexLock lock(&mu_);
     if (stopping_) return;
     if (idle > absl::ZeroDuration() && commands_.empty() && !woken_) {
@@ -99,6 +106,20 @@ void Lane::Loop() {
       wake_.WaitFor(&mu_, absl::ToChronoMicroseconds(std::min(idle, absl::Minutes(1))));
     }
   }
+}
+
+// No exception is expected here: models catch their own. One that comes all the same, such as
+// std::bad_alloc, must not cost the streams of other lanes their answers.
+absl::Duration Lane::Iterate() {
+  absl::Duration idle;
+  ++iteration_;
+  try {
+    idle = RunOnce();
+  } catch (const std::exception& e) {
+    LoseDevice(absl::InternalError(e.what()));
+  }
+  ++iteration_;
+  return idle;
 }
 
 absl::Duration Lane::RunOnce() {
@@ -197,16 +218,12 @@ void Lane::OpenOne(SessionId id, SessionRequest request) {
   open->last_input = options_.clock->Now();
   Model& model = *models_[open->model()];
   if (model.info().world) open->ready = open->last_input;  // its scene is its first input
-  auto session = model.Open(open->request.spec);
-  if (!session.ok()) {
-    std::shared_ptr<StreamPort> port = open->request.port;
-    open.reset();  // gives the seat back
-    port->Ended(session.status(), {});
-    return;
-  }
-  open->session = *std::move(session);
   open->tenant = recent_.Enter(open->request.tenant);
+  absl::StatusOr<std::unique_ptr<Session>> session = DeviceLost();
+  if (!lost_) session = model.Open(open->request.spec);
+  if (session.ok()) open->session = *std::move(session);
   sessions_[id] = std::move(open);
+  if (!session.ok()) End(id, session.status());
 }
 
 SessionView Lane::View(OpenSession& open, absl::Time now) {
@@ -265,10 +282,18 @@ void Lane::Run(const Quantum& quantum, const std::vector<OpenSession*>& sessions
     for (OpenSession* open : batch) Publish(*open);  // returns the unused reservations
     return;
   }
+  if (absl::IsResourceExhausted(status)) {
+    return End(batch[0]->id, Error(status.code(), {.reason = "NO_MEMORY"}, status.message()));
+  }
   if (!status.ok()) return LoseDevice(status);
   Charge(quantum, batch, end - begin);
   if (options_.on_step) {
     options_.on_step(model.info(), quantum.stage, static_cast<int>(batch.size()), end - begin);
+  }
+  const absl::Duration at_warm_up = costs_.PredictAtWarmUp(
+      quantum.model, quantum.stage, quantum.frames, static_cast<int>(batch.size()));
+  if (options_.on_cost && at_warm_up > absl::ZeroDuration()) {
+    options_.on_cost(at_warm_up, end - begin);
   }
   for (size_t i = 0; i < batch.size(); ++i) {
     OpenSession& open = *batch[i];
@@ -306,6 +331,7 @@ void Lane::Account(OpenSession& open, Stage stage, int batch, absl::Time begin, 
 
 void Lane::Publish(OpenSession& open) {
   Output output = open.session->Take();
+  if (output.block >= 0 || !output.samples.empty()) open.request.seat.Started();
   if (output.block >= 0) {
     open.request.port->DeliverBlock(std::move(output), open.times);
   } else {
@@ -320,6 +346,10 @@ void Lane::Publish(OpenSession& open) {
 void Lane::End(SessionId id, const absl::Status& status) {
   auto node = sessions_.extract(id);
   OpenSession& open = *node.mapped();
+  {
+    MutexLock lock(&mu_);
+    ports_.erase(id);
+  }
   if (open.running_since) open.times.running += options_.clock->Now() - *open.running_since;
   recent_.Leave(open.tenant);
   open.session.reset();        // frees the slot, then
@@ -329,11 +359,20 @@ void Lane::End(SessionId id, const absl::Status& status) {
 
 void Lane::LoseDevice(const absl::Status& status) {
   LogError("device_lost", {{"status", status.ToString()}});
-  while (!sessions_.empty()) {
-    End(sessions_.begin()->first,
-        Error(absl::StatusCode::kUnavailable, "DEVICE_LOST", "the device failed; try again"));
+  while (!sessions_.empty()) End(sessions_.begin()->first, DeviceLost());
+  Abandon(DeviceLost());  // streams whose first command was not reached
+  if (!std::exchange(lost_, true) && options_.on_device_lost) options_.on_device_lost(status);
+}
+
+void Lane::Abandon(const absl::Status& status) {
+  std::unordered_map<SessionId, std::weak_ptr<StreamPort>> ports;
+  {
+    MutexLock lock(&mu_);
+    ports = ports_;
   }
-  if (options_.on_device_lost) options_.on_device_lost(status);
+  for (const auto& [id, weak] : ports) {
+    if (auto port = weak.lock()) port->Fail(status);
+  }
 }
 
 }  // namespace firstbyte

@@ -6,6 +6,7 @@
 // RunOnce, which tests use instead of a thread). Commands of one session keep their order.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -19,6 +20,7 @@
 #include "base/mutex.h"
 #include "model/model.h"
 #include "server/scheduler/admission.h"
+#include "server/scheduler/load.h"
 #include "server/scheduler/policy.h"
 #include "server/scheduler/stream_port.h"
 
@@ -31,7 +33,11 @@ struct LaneOptions {
   const Clock* clock = &Clock::Steady();
   // Called on the lane after each step; for metrics.
   std::function<void(const ModelInfo&, Stage, int batch, absl::Duration)> on_step;
-  // Called once when the device is lost and every session has been ended.
+  // Called on the lane after each step that warm-up measured: how long it took then, and now.
+  std::function<void(absl::Duration at_warm_up, absl::Duration took)> on_cost;
+  // A lane that is in the middle of something for this long has stalled; 0: nobody looks.
+  absl::Duration stall_timeout = absl::Seconds(60);
+  // Called once when the device is lost, or a lane stalled, and every session has been ended.
   std::function<void(const absl::Status&)> on_device_lost;
 };
 
@@ -59,11 +65,17 @@ class Lane {
   const Model& model(int index) const { return *models_[index]; }
   // Worlds: steps from the actions of a block to its pictures, alone; zero before WarmUp().
   absl::Duration block_cost(int model) const { return block_costs_[model]; }
+  const SessionCost& session_cost(int model) const { return session_costs_[model]; }
 
   SessionId Open(SessionRequest request);
   void Push(SessionId id, Input input);
   void Close(SessionId id);  // cancel: the slot is free within one step; Ended(kCancelled) follows
   void Wake();               // outbox room or playback changed
+
+  // Odd while the lane's thread is in the middle of an iteration. See LaneWatch.
+  uint64_t iteration() const { return iteration_; }
+  // Ends every stream without the lane's thread, which stands still.
+  void Abandon(const absl::Status& status);
 
   // One iteration. Returns how long nothing will happen without a command; zero = call again.
   absl::Duration RunOnce();
@@ -78,6 +90,7 @@ class Lane {
   };
 
   void Loop();
+  absl::Duration Iterate();
   void Enqueue(Command command);
   void Collect();
   void Apply(Command command);
@@ -99,11 +112,15 @@ class Lane {
   RecentTime recent_;
   std::vector<int> max_batch_;
   std::vector<absl::Duration> block_costs_;
+  std::vector<SessionCost> session_costs_;
   std::unordered_map<SessionId, std::unique_ptr<OpenSession>> sessions_;  // lane thread only
+  bool lost_ = false;                                                     // lane thread only
+  std::atomic<uint64_t> iteration_ = 0;
 
   Mutex mu_;
   CondVar wake_;
   std::vector<Command> commands_ ABSL_GUARDED_BY(mu_);
+  std::unordered_map<SessionId, std::weak_ptr<StreamPort>> ports_ ABSL_GUARDED_BY(mu_);
   bool woken_ ABSL_GUARDED_BY(mu_) = false;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   SessionId next_id_ ABSL_GUARDED_BY(mu_) = 1;

@@ -64,6 +64,11 @@ absl::Duration StepCosts::Predict(int model, Stage stage, int frames, int sessio
   return it == lines_.end() ? absl::ZeroDuration() : it->second.now.Of(sessions);
 }
 
+absl::Duration StepCosts::PredictAtWarmUp(int model, Stage stage, int frames, int sessions) const {
+  auto it = lines_.find({model, stage, frames});
+  return it == lines_.end() ? absl::ZeroDuration() : it->second.warm.Of(sessions);
+}
+
 int StepCosts::LargestBatch(int model, Stage stage, int frames, absl::Duration limit,
                             int at_most) const {
   int n = 1;

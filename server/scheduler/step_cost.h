@@ -36,6 +36,9 @@ class StepCosts {
   // Zero for what was never measured: an unknown cost limits nothing.
   absl::Duration Predict(int model, Stage stage, int frames, int sessions) const;
 
+  // What warm-up alone said.
+  absl::Duration PredictAtWarmUp(int model, Stage stage, int frames, int sessions) const;
+
   // The largest batch, at least 1, whose predicted cost is within `limit`.
   int LargestBatch(int model, Stage stage, int frames, absl::Duration limit, int at_most) const;
 

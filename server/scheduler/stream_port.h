@@ -64,6 +64,10 @@ class StreamPort {
 
   // The session is over and its slot free; nothing is called after this.
   virtual void Ended(absl::Status status, const StageTimes& times) = 0;
+
+  // Any thread, unlike all others: the lane stands still and may never call again, so end the
+  // stream now. If it does go on, Ended() still comes.
+  virtual void Fail(const absl::Status& /*status*/) {}
 };
 
 }  // namespace firstbyte

@@ -1,7 +1,9 @@
 // Lane::WarmUp: every stage of every model once at batch 1 and once at the largest batch.
 
 #include <algorithm>
+#include <map>
 #include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -15,6 +17,10 @@ constexpr char kText[] = "The quick brown fox jumps over the lazy dog beside the
 constexpr int kDecodeFrames[] = {1, 4, 8, 16};
 constexpr int kLargestWarmUpBatch = 32;
 constexpr int kWarmUpBlocks = 3;
+// For the sustained cost of a voice: the chunk in the middle of the ramp, and what a quantum of
+// prefill covers (model.h).
+constexpr int kUsualChunk = 8;
+constexpr int kPrefillFrames = 64;
 
 // Sessions of one model that advance in lockstep.
 class Cohort {
@@ -87,45 +93,53 @@ class Cohort {
   std::vector<Session*> raw_;
 };
 
-struct StageCost {
-  Stage stage;
-  int frames;
-  absl::Duration cost;
+// What one batch size costs. The least of several steps counts: first-touch page faults and what
+// else the machine did meanwhile are not the model's.
+struct Costs {
+  std::map<std::pair<Stage, int>, absl::Duration> steps;  // by stage and frames
+  // Of a world, the least of its blocks: all slices of the scene; its passes; and the commit.
+  absl::Duration scene, block, commit;
+
+  void Add(Stage stage, int frames, absl::Duration cost) {
+    auto [it, first] = steps.try_emplace({stage, frames}, cost);
+    if (!first) it->second = std::min(it->second, cost);
+  }
+  absl::Duration Of(Stage stage, int frames = 0) const {
+    auto it = steps.find({stage, frames});
+    return it == steps.end() ? absl::ZeroDuration() : it->second;
+  }
 };
 
-// The cost of each stage at this batch size. A second pass over a stage overwrites the first, so
-// that first-touch page faults are not counted.
-absl::StatusOr<std::vector<StageCost>> MeasureVoice(Model* model, const Clock* clock, int batch) {
+absl::StatusOr<Costs> MeasureVoice(Model* model, const Clock* clock, int batch) {
   Cohort cohort(model, clock);
   if (auto opened = cohort.OpenVoices(batch); !opened.ok()) return opened;
-  std::vector<StageCost> costs;
+  Costs costs;
   auto run = [&](Stage stage, int frames, int steps) -> absl::Status {
-    absl::Duration last;
     for (int i = 0; i < steps; ++i) {
       auto cost = cohort.Step(stage, frames);
       if (!cost.ok()) return cost.status();
-      if (*cost) last = **cost;
+      if (*cost) costs.Add(stage, frames, **cost);
     }
-    if (last > absl::ZeroDuration()) costs.push_back({stage, frames, last});
     return absl::OkStatus();
   };
   absl::Status status = run(Stage::kPrefill, 0, 2);
-  for (int frames : kDecodeFrames) {
-    // One frame more than is decoded covers a codec that looks ahead.
-    if (status.ok()) status = run(Stage::kGenerate, 0, frames + 1);
-    if (status.ok()) status = run(Stage::kDecode, frames, 1);
+  for (int round = 0; round < 2; ++round) {
+    for (int frames : kDecodeFrames) {
+      // One frame more than is decoded covers a codec that looks ahead.
+      if (status.ok()) status = run(Stage::kGenerate, 0, frames + 1);
+      if (status.ok()) status = run(Stage::kDecode, frames, 1);
+    }
   }
   if (!status.ok()) return status;
   return costs;
 }
 
-// The same for a world: its scene, then blocks. `block`: what the last one took up to its pictures.
-absl::StatusOr<std::vector<StageCost>> MeasureWorld(Model* model, const Clock* clock, int batch,
-                                                    absl::Duration* block) {
+// The same for a world: its scene, then blocks.
+absl::StatusOr<Costs> MeasureWorld(Model* model, const Clock* clock, int batch) {
   Cohort cohort(model, clock);
   if (auto opened = cohort.OpenWorlds(batch); !opened.ok()) return opened;
   const int frames = model->info().world->frames_per_block;
-  std::vector<StageCost> costs;
+  Costs costs;
   // Runs `stage` until it has nothing more to do; returns what its steps took in all.
   auto run = [&](Stage stage) -> absl::StatusOr<absl::Duration> {
     absl::Duration total;
@@ -134,20 +148,40 @@ absl::StatusOr<std::vector<StageCost>> MeasureWorld(Model* model, const Clock* c
       if (!cost.ok()) return cost.status();
       if (!*cost) return total;
       total += **cost;
-      costs.push_back({stage, stage == Stage::kDecode ? frames : 0, **cost});
+      costs.Add(stage, stage == Stage::kDecode ? frames : 0, **cost);
     }
   };
-  if (auto prefill = run(Stage::kPrefill); !prefill.ok()) return prefill.status();
+  auto scene = run(Stage::kPrefill);
+  if (!scene.ok()) return scene.status();
+  costs.scene = *scene;
+  costs.block = costs.commit = absl::InfiniteDuration();
   for (int i = 0; i < kWarmUpBlocks; ++i) {
     if (auto begun = cohort.BeginBlock(); !begun.ok()) return begun;
-    *block = absl::ZeroDuration();
-    for (Stage stage : {Stage::kGenerate, Stage::kDecode, Stage::kCommit}) {
-      auto cost = run(stage);
-      if (!cost.ok()) return cost.status();
-      if (stage != Stage::kCommit) *block += *cost;
+    auto generate = run(Stage::kGenerate), decode = run(Stage::kDecode);
+    auto commit = run(Stage::kCommit);
+    for (const auto* each : {&generate, &decode, &commit}) {
+      if (!each->ok()) return each->status();
     }
+    costs.block = std::min(costs.block, *generate + *decode);
+    costs.commit = std::min(costs.commit, *commit);
   }
   return costs;
+}
+
+absl::Duration FrameCost(const ModelInfo& info, const Costs& costs) {
+  if (info.world) return costs.block + costs.commit;
+  return costs.Of(Stage::kGenerate) + costs.Of(Stage::kDecode, kUsualChunk) / kUsualChunk +
+         costs.Of(Stage::kPrefill) / kPrefillFrames;
+}
+
+absl::Duration StartUpCost(const ModelInfo& info, const Costs& costs) {
+  if (info.world) return costs.scene + costs.block;
+  return costs.Of(Stage::kPrefill) + costs.Of(Stage::kGenerate) + costs.Of(Stage::kDecode, 1);
+}
+
+absl::Duration PeriodOf(const ModelInfo& info) {
+  return info.world ? absl::Seconds(info.world->frames_per_block / info.world->frames_per_second)
+                    : absl::Seconds(1) * info.samples_per_frame / info.sample_rate_hertz;
 }
 
 }  // namespace
@@ -156,29 +190,33 @@ absl::Status Lane::WarmUp() {
   for (size_t m = 0; m < models_.size(); ++m) {
     const ModelInfo& info = models_[m]->info();
     const int large = std::min({info.max_batch, info.slots, kLargestWarmUpBatch});
-    auto measure = [&](int batch, absl::Duration* block) {
+    auto measure = [&](int batch) {
       Model* model = models_[m].get();
-      return info.world ? MeasureWorld(model, options_.clock, batch, block)
+      return info.world ? MeasureWorld(model, options_.clock, batch)
                         : MeasureVoice(model, options_.clock, batch);
     };
-    absl::Duration many_blocks;
-    auto one = measure(1, &block_costs_[m]);
+    auto one = measure(1);
     if (!one.ok()) return one.status();
-    if (large == 1) continue;
-    auto many = measure(large, &many_blocks);
+    auto many = large == 1 ? one : measure(large);
     if (!many.ok()) return many.status();
-    for (const StageCost& a : *one) {
-      for (const StageCost& b : *many) {
-        if (a.stage != b.stage || a.frames != b.frames) continue;
-        costs_.Set(static_cast<int>(m), a.stage, a.frames, FitCost(1, a.cost, large, b.cost));
-        LogDebug("step_cost", {{"model", info.name},
-                               {"stage", std::string(StageName(a.stage))},
-                               {"frames", a.frames},
-                               {"batch_1_us", absl::ToDoubleMicroseconds(a.cost)},
-                               {"batch_n_us", absl::ToDoubleMicroseconds(b.cost)},
-                               {"n", large}});
-      }
+    block_costs_[m] = one->block;
+    for (const auto& [step, cost] : one->steps) {
+      const auto& [stage, frames] = step;
+      const LinearCost fit = FitCost(1, cost, large, many->Of(stage, frames));
+      if (large > 1) costs_.Set(static_cast<int>(m), stage, frames, fit);
+      LogDebug("step_cost", {{"model", info.name},
+                             {"stage", std::string(StageName(stage))},
+                             {"frames", frames},
+                             {"batch_1_us", absl::ToDoubleMicroseconds(cost)},
+                             {"batch_n_us", absl::ToDoubleMicroseconds(many->Of(stage, frames))},
+                             {"n", large}});
     }
+    session_costs_[m] = {
+        .frame = FitCost(1, FrameCost(info, *one), large, FrameCost(info, *many)),
+        .period = PeriodOf(info),
+        .start_up = FitCost(1, StartUpCost(info, *one), large, StartUpCost(info, *many)),
+        .batch = costs_.LargestBatch(static_cast<int>(m), Stage::kGenerate, 0,
+                                     options_.policy.max_step, info.max_batch)};
   }
   return absl::OkStatus();
 }

@@ -23,6 +23,8 @@ struct SpeechConfig {
   double speaking_rate = 1;
   std::optional<absl::Duration> max_lead;
   int64_t max_text_characters = 0;  // 0 = no limit
+  std::string tenant;
+  absl::Duration time_left = absl::InfiniteDuration();  // until the caller's deadline
 };
 
 struct TextPiece {

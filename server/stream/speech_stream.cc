@@ -115,7 +115,11 @@ absl::Status SpeechStream::Admit(const SpeechConfig& config) {
   model_ = *model;
   max_text_characters_ = config.max_text_characters;
   if (absl::Status status = SetFormat(config); !status.ok()) return status;
-  auto seat = context_.engine->admission().Admit(model_);
+  auto seat = context_.engine->admission().Admit({.model = model_,
+                                                  .promises_first_byte = true,
+                                                  .time_left = config.time_left,
+                                                  .tenant = config.tenant,
+                                                  .bytes = kOutboxBytes + kMaxPendingText});
   if (!seat.ok()) return seat.status();
 
   const uint64_t seed = config.seed.value_or(NewSeed());
@@ -134,6 +138,7 @@ absl::Status SpeechStream::Admit(const SpeechConfig& config) {
                absl::InfiniteFuture()});
   session_ = lane_->Open(
       {.spec = {.voice = voice.name, .seed = seed, .speaking_rate = config.speaking_rate},
+       .tenant = config.tenant,
        .max_lead = config.max_lead.value_or(context_.default_max_lead),
        .port = shared_from_this(),
        .seat = *std::move(seat)});

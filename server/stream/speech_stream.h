@@ -49,7 +49,7 @@ class SpeechStream : public StreamPort, public std::enable_shared_from_this<Spee
   // The client is gone or gave up. The slot is free within one step.
   void Cancel();
   // Ends the stream with `status`; for what the transport itself refuses.
-  void Fail(const absl::Status& status);
+  void Fail(const absl::Status& status) override;
   // False while kMaxPendingText waits to be spoken, or kMaxPendingMarkers to come back: do not read
   // until WakeReader().
   bool ReadyForMore();

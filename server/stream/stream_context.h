@@ -27,6 +27,9 @@ struct StreamContext {
   WorldStore* worlds = nullptr;  // for world streams
   const Clock* clock = &Clock::Steady();
   absl::Duration default_max_lead = absl::Seconds(4);
+  int max_calls = 4096;  // streams at once, admitted or not
+  // A client that takes nothing for this long is ended. Transports see to it.
+  absl::Duration slow_consumer_timeout = absl::Seconds(30);
   // Worlds: what a session may last and how long it may say nothing. A client can ask for less.
   absl::Duration max_world_duration = absl::Hours(4);
   absl::Duration max_world_idle = absl::Seconds(60);

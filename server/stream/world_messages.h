@@ -35,7 +35,8 @@ struct FromSnapshot {
 };
 
 struct OpenWorld {
-  std::string tenant;  // who calls, as the transport knows it
+  std::string tenant;                                   // who calls, as the transport knows it
+  absl::Duration time_left = absl::InfiniteDuration();  // until the caller's deadline
   std::variant<CreateWorld, ResumeWorld, FromSnapshot> origin;
   std::string request_id;  // empty: one is made
   std::string model;       // empty: the default, or the saved one's

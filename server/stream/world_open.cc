@@ -49,6 +49,10 @@ absl::Duration BlockPeriod(const WorldInfo& world, const OpenWorld& open) {
                        (other ? open.target_fps : world.frames_per_second));
 }
 
+int64_t OutboxBytes(const WorldMedia& media) {
+  return std::max(kOutboxBytes, kOutboxBlocks * media.max_block_bytes());
+}
+
 // Which of `world`'s blocks the player lacks, or why that cannot be said.
 absl::Status DropReceived(int64_t last_received, SavedWorld* world) {
   std::vector<SavedBlock>& blocks = world->blocks;
@@ -143,7 +147,13 @@ absl::Status WorldStream::Choose(const std::string& model, Opening* opening) {
         absl::StrCat("one block takes ", absl::FormatDuration(context_.engine->block_cost(*found))),
         "open.target_fps");
   }
-  auto seat = context_.engine->admission().Admit(*found);
+  const absl::Duration own_period = BlockPeriod(*info.world, {});
+  auto seat = context_.engine->admission().Admit(
+      {.model = *found,
+       .pace = open.pacing == Pacing::kRealtime ? absl::FDivDuration(own_period, period) : kUnpaced,
+       .time_left = open.time_left,
+       .tenant = open.tenant,
+       .bytes = OutboxBytes(**media) + BlockHistory::kBytes + info.world->state_bytes});
   if (!seat.ok()) return seat.status();
   opening->seat = *std::move(seat);
   model_ = *found;
@@ -223,7 +233,7 @@ void WorldStream::Install(const std::shared_ptr<Opening>& opening) {
     if (!ended) {
       hold_ = std::move(opening->hold);
       if (!hold_) hold_ = context_.worlds->Register(tenant_, *info_, weak_from_this());
-      outbox_.set_capacity(std::max(kOutboxBytes, kOutboxBlocks * media_->max_block_bytes()));
+      outbox_.set_capacity(OutboxBytes(*media_));
       pacer_.emplace(pacing_, period_);
       last_said_ = now;
       work_due_ = now + kFirstBlockTarget;
@@ -242,6 +252,7 @@ void WorldStream::Install(const std::shared_ptr<Opening>& opening) {
     MutexLock lock(&mu_);
     lane_ = &context_.engine->lane(opening->seat.lane());
     session_ = lane_->Open({.spec = std::move(opening->spec),
+                            .tenant = tenant_,
                             .tenant = tenant_,
                             .port = shared_from_this(),
                             .seat = std::move(opening->seat)});

@@ -54,7 +54,7 @@ class WorldStream : public StreamPort,
   // The client is gone or gave up. The session is parked.
   void Cancel();
   // Ends the stream with `status`; for what the transport itself refuses. The session is parked.
-  void Fail(const absl::Status& status);
+  void Fail(const absl::Status& status) override;
   // False while the session opens, or enough waits to be played or to be written: do not read until
   // WakeReader().
   bool ReadyForMore();

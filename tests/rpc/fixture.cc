@@ -135,6 +135,27 @@ std::shared_ptr<grpc::Channel> RpcTest::NewChannel() const {
   return grpc::CreateCustomChannel(target(), grpc::InsecureChannelCredentials(), arguments);
 }
 
+grpc::Status RpcTest::OpenStream::Finish() {
+  stream->WritesDone();
+  v1::SynthesizeResponse response;
+  while (stream->Read(&response)) {
+  }
+  return stream->Finish();
+}
+
+std::unique_ptr<RpcTest::OpenStream> RpcTest::Open(const std::string& tenant) {
+  auto open = std::make_unique<OpenStream>();
+  if (!tenant.empty()) open->context.AddMetadata("x-tenant", tenant);
+  open->stream = stub_->Synthesize(&open->context);
+  open->stream->Write(Request("config {}"));
+  open->stream->Write(Text("One sentence. An"));
+  v1::SynthesizeResponse response;
+  while (open->stream->Read(&response) && !response.has_audio()) {
+  }
+  EXPECT_TRUE(response.has_audio());
+  return open;
+}
+
 Heard RpcTest::Synthesize(const std::vector<v1::SynthesizeRequest>& requests) {
   Heard heard;
   grpc::ClientContext context;

@@ -54,6 +54,15 @@ class RpcTest : public testing::Test {
   // A connection of its own, not shared with other channels of the process.
   std::shared_ptr<grpc::Channel> NewChannel() const;
 
+  // A stream that has said something and waits for more text.
+  struct OpenStream {
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientReaderWriter<v1::SynthesizeRequest, v1::SynthesizeResponse>> stream;
+
+    grpc::Status Finish();  // hears the rest
+  };
+  std::unique_ptr<OpenStream> Open(const std::string& tenant = "");
+
   Heard Synthesize(const std::vector<v1::SynthesizeRequest>& requests);
   Heard SynthesizeOnce(const std::string& text_format);
 

@@ -29,31 +29,6 @@ class LifecycleTest : public RpcTest {
     EXPECT_EQ(status.error_code(), want) << status.error_message();
     return response.status();
   }
-
-  // A stream that has said something and waits for more text.
-  struct OpenStream {
-    grpc::ClientContext context;
-    std::unique_ptr<grpc::ClientReaderWriter<v1::SynthesizeRequest, v1::SynthesizeResponse>> stream;
-
-    grpc::Status Finish() {
-      stream->WritesDone();
-      v1::SynthesizeResponse response;
-      while (stream->Read(&response)) {
-      }
-      return stream->Finish();
-    }
-  };
-  std::unique_ptr<OpenStream> Open() {
-    auto open = std::make_unique<OpenStream>();
-    open->stream = stub_->Synthesize(&open->context);
-    open->stream->Write(Request("config {}"));
-    open->stream->Write(Text("One sentence. An"));
-    v1::SynthesizeResponse response;
-    while (open->stream->Read(&response) && !response.has_audio()) {
-    }
-    EXPECT_TRUE(response.has_audio());
-    return open;
-  }
 };
 
 TEST_F(LifecycleTest, NotServingUntilTheModelsAreWarm) {

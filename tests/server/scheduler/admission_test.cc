@@ -6,11 +6,43 @@
 namespace firstbyte {
 namespace {
 
-using Slots = std::vector<std::vector<int>>;
+using absl::Milliseconds;
+using absl::Seconds;
 
-TEST(Admission, GoesToTheLeastLoadedLane) {
-  AdmissionLedger ledger(Slots{{2, 2}});
-  Seat a = *ledger.Admit(0), b = *ledger.Admit(0), c = *ledger.Admit(0);
+// Sums and times are worked out by hand: a frame of 40 ms takes 4 ms a session, a start 15 ms.
+class Admission : public testing::Test {
+ protected:
+  AdmissionLedger Make(std::vector<std::vector<int>> slots, AdmissionLimits limits = {}) {
+    limits.clock = &clock_;
+    return AdmissionLedger(std::move(slots), limits);
+  }
+  static SessionCost Cost() {
+    return {.frame = {.per_session = Milliseconds(4)},
+            .period = Milliseconds(40),
+            .start_up = {.per_session = Milliseconds(15)},
+            .batch = 8};
+  }
+  // One that is heard at once.
+  static Seat Take(AdmissionLedger* ledger, AdmissionRequest request = {}) {
+    auto seat = ledger->Admit(request);
+    EXPECT_TRUE(seat.ok()) << seat.status();
+    if (!seat.ok()) return Seat();
+    seat->Started();
+    return *std::move(seat);
+  }
+  static std::string Reason(const absl::StatusOr<Seat>& seat) {
+    return seat.ok() ? "OK" : DetailOf(seat.status()).reason;
+  }
+  static absl::Duration Retry(const absl::StatusOr<Seat>& seat) {
+    return DetailOf(seat.status()).retry_after.value_or(absl::ZeroDuration());
+  }
+
+  FakeClock clock_;
+};
+
+TEST_F(Admission, GoesToTheLeastLoadedLane) {
+  AdmissionLedger ledger = Make({{2, 2}});
+  Seat a = Take(&ledger), b = Take(&ledger), c = Take(&ledger);
   EXPECT_EQ(a.lane(), 0);
   EXPECT_EQ(b.lane(), 1);
   EXPECT_EQ(c.lane(), 0);
@@ -18,31 +50,160 @@ TEST(Admission, GoesToTheLeastLoadedLane) {
   EXPECT_EQ(ledger.usage(0).total, 4);
 }
 
-TEST(Admission, RefusalSaysWhenToRetry) {
-  AdmissionLedger ledger(Slots{{1}});
-  Seat seat = *ledger.Admit(0);
-  absl::Status refused = ledger.Admit(0).status();
-  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(DetailOf(refused).reason, "NO_SLOT");
-  EXPECT_TRUE(DetailOf(refused).retry_after.has_value());
+TEST_F(Admission, LoadNotCountSaysWhichLaneThatIs) {
+  AdmissionLedger ledger = Make({{8, 8}, {8, 8}});
+  for (int lane : {0, 1}) {
+    ledger.SetCost(0, lane, Cost());
+    SessionCost heavy = Cost();
+    heavy.frame.per_session = Milliseconds(16);
+    ledger.SetCost(1, lane, heavy);
+  }
+  Seat world = Take(&ledger, {.model = 1});  // as much as four voices
+  std::vector<Seat> voices;
+  for (int i = 0; i < 4; ++i) {
+    voices.push_back(Take(&ledger));
+    EXPECT_EQ(voices.back().lane(), 1) << i;
+  }
+  EXPECT_DOUBLE_EQ(ledger.load(0), 0.4);
+  EXPECT_DOUBLE_EQ(ledger.load(1), 0.4);
 }
 
-TEST(Admission, SeatComesBackOnceWhereverItWasMoved) {
-  AdmissionLedger ledger(Slots{{1}});
+TEST_F(Admission, ALaneWithoutAFreeSlotIsNotChosen) {
+  AdmissionLedger ledger = Make({{8, 1}, {0, 8}});
+  for (int lane : {0, 1}) ledger.SetCost(0, lane, Cost());
+  Seat a = Take(&ledger), b = Take(&ledger), c = Take(&ledger);
+  EXPECT_EQ(a.lane() + b.lane() + c.lane(), 1) << "one on lane 1, which has no more";
+}
+
+TEST_F(Admission, RefusesWhatTheLaneCouldNotSustain) {
+  AdmissionLedger ledger = Make({{64}});
+  ledger.SetCost(0, 0, Cost());
+  std::vector<Seat> seats;
+  for (int i = 0; i < 8; ++i) seats.push_back(Take(&ledger));  // 8 x 0.1
+  auto refused = ledger.Admit({});
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(Reason(refused), "OVERLOAD");
+  EXPECT_EQ(Reason(ledger.Admit({.pace = 0.5})), "OK") << "0.85 is still allowed";
+  seats.pop_back();
+  EXPECT_EQ(Reason(ledger.Admit({})), "OK");
+}
+
+TEST_F(Admission, AWorldThatPromisesNoPaceIsAQuarterOfOneThatDoes) {
+  AdmissionLedger ledger = Make({{64}});
+  ledger.SetCost(0, 0, Cost());
+  std::vector<Seat> seats;
+  for (int i = 0; i < 34; ++i) seats.push_back(Take(&ledger, {.pace = kUnpaced}));
+  EXPECT_DOUBLE_EQ(ledger.load(0), 0.85);
+  EXPECT_EQ(Reason(ledger.Admit({.pace = kUnpaced})), "OVERLOAD");
+}
+
+TEST_F(Admission, LoadDoesNotRefuseTheOnlyOne) {
+  AdmissionLedger ledger = Make({{64}});
+  SessionCost slow = Cost();
+  slow.frame.per_session = Seconds(1);
+  ledger.SetCost(0, 0, slow);
+  Seat only = Take(&ledger);
+  EXPECT_EQ(Reason(ledger.Admit({})), "OVERLOAD");
+}
+
+TEST_F(Admission, ASlowMachineIsFullEarlier) {
+  AdmissionLedger ledger = Make({{64}});
+  ledger.SetCost(0, 0, Cost());
+  std::vector<Seat> seats;
+  for (int i = 0; i < 4; ++i) seats.push_back(Take(&ledger));
+  ledger.ObserveStep(0, Milliseconds(4), Milliseconds(8));
+  EXPECT_EQ(Reason(ledger.Admit({})), "OVERLOAD");  // 5 x 0.2
+}
+
+TEST_F(Admission, PredictsTheFirstByteOfWhoStartsTogether) {
+  AdmissionLedger ledger = Make({{64}});
+  ledger.SetCost(0, 0, Cost());
+  const AdmissionRequest voice{.promises_first_byte = true};
+  auto first = ledger.Admit(voice), second = ledger.Admit(voice);  // 8 + 15, 8 + 30 ms
+  auto third = ledger.Admit(voice);                                // 8 + 45 ms
+  EXPECT_EQ(Reason(third), "TTFB_TARGET");
+  EXPECT_EQ(Retry(third), Milliseconds(10)) << "3 ms over, and no less than 10";
+  EXPECT_EQ(Reason(ledger.Admit({})), "OK") << "a world does not promise it";
+  EXPECT_EQ(Reason(ledger.Admit({.time_left = Milliseconds(52)})), "DEADLINE_TOO_SHORT");
+  first->Started();
+  second->Started();
+  EXPECT_EQ(Reason(ledger.Admit(voice)), "OK");
+}
+
+TEST_F(Admission, PredictionDoesNotRefuseTheOnlyOne) {
+  AdmissionLedger ledger = Make({{64}});
+  SessionCost slow = Cost();
+  slow.start_up.per_session = Seconds(1);
+  ledger.SetCost(0, 0, slow);
+  EXPECT_EQ(Reason(ledger.Admit({.promises_first_byte = true, .time_left = Milliseconds(1)})),
+            "OK");
+}
+
+TEST_F(Admission, ATenantHasAQuota) {
+  AdmissionLedger ledger = Make({{64}}, {.max_streams_per_tenant = 2});
+  Seat a = Take(&ledger, {.tenant = "a"}), b = Take(&ledger, {.tenant = "a"});
+  EXPECT_EQ(Reason(ledger.Admit({.tenant = "a"})), "TENANT_QUOTA");
+  EXPECT_EQ(Reason(ledger.Admit({.tenant = "b"})), "OK");
+  a = Seat();
+  EXPECT_EQ(Reason(ledger.Admit({.tenant = "a"})), "OK");
+}
+
+TEST_F(Admission, BytesOfAllStreamsAreBounded) {
+  AdmissionLedger ledger = Make({{64}}, {.max_bytes = 1000});
+  Seat a = Take(&ledger, {.bytes = 600});
+  EXPECT_EQ(Reason(ledger.Admit({.bytes = 401})), "NO_MEMORY");
+  Seat b = Take(&ledger, {.bytes = 400});
+  a = Seat();
+  EXPECT_EQ(Reason(ledger.Admit({.bytes = 600})), "OK");
+}
+
+TEST_F(Admission, TestsInTheDesignsOrder) {
+  AdmissionLedger ledger = Make({{1}}, {.max_streams_per_tenant = 1, .max_bytes = 1});
+  SessionCost full = Cost();
+  full.frame.per_session = Milliseconds(40);
+  ledger.SetCost(0, 0, full);
+  Seat only = Take(&ledger, {.tenant = "a", .bytes = 1});
+  const AdmissionRequest again{.tenant = "a", .bytes = 1};
+  EXPECT_EQ(Reason(ledger.Admit(again)), "TENANT_QUOTA");
+  EXPECT_EQ(Reason(ledger.Admit({.tenant = "b", .bytes = 1})), "OVERLOAD");
+  ledger.SetCost(0, 0, {});
+  EXPECT_EQ(Reason(ledger.Admit({.tenant = "b", .bytes = 1})), "NO_SLOT");
+  ledger.StartDraining();
+  EXPECT_EQ(Reason(ledger.Admit(again)), "DRAINING");
+}
+
+TEST_F(Admission, SaysWhenASeatIsExpectedBack) {
+  AdmissionLedger ledger = Make({{4}});
+  std::vector<Seat> seats;
+  for (int i = 0; i < 4; ++i) seats.push_back(Take(&ledger));
+  clock_.Advance(Seconds(17));
+  seats.pop_back();  // mean of a guess of 1 s and this one, which counts for a sixteenth: 2 s
+  seats.push_back(Take(&ledger));
+  // Four seats, each for 2 s: one comes back every 500 ms, and the next one is promised already.
+  EXPECT_EQ(Retry(ledger.Admit({})), Milliseconds(500));
+  EXPECT_EQ(Retry(ledger.Admit({})), Milliseconds(1000));
+  EXPECT_EQ(Retry(ledger.Admit({})), Milliseconds(1500));
+  clock_.Advance(Seconds(10));
+  EXPECT_EQ(Retry(ledger.Admit({})), Milliseconds(500));
+  for (int i = 0; i < 100; ++i) EXPECT_LE(Retry(ledger.Admit({})), Seconds(30));
+}
+
+TEST_F(Admission, SeatComesBackOnceWhereverItWasMoved) {
+  AdmissionLedger ledger = Make({{1}});
   {
-    Seat first = *ledger.Admit(0);
+    Seat first = Take(&ledger);
     Seat second = std::move(first);
     EXPECT_EQ(ledger.usage(0).used, 1);
   }
   EXPECT_EQ(ledger.usage(0).used, 0);
-  EXPECT_TRUE(ledger.Admit(0).ok());
+  EXPECT_EQ(Reason(ledger.Admit({})), "OK");
 }
 
-TEST(Admission, DrainingRefusesAndKeepsWhatIsHeld) {
-  AdmissionLedger ledger(Slots{{4}});
-  Seat held = *ledger.Admit(0);
+TEST_F(Admission, DrainingRefusesAndKeepsWhatIsHeld) {
+  AdmissionLedger ledger = Make({{4}});
+  Seat held = Take(&ledger);
   ledger.StartDraining();
-  EXPECT_EQ(ledger.Admit(0).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(ledger.Admit({}).status().code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(ledger.usage(0).used, 1);
 }
 

@@ -65,7 +65,7 @@ class LaneTest : public testing::Test {
 
   Lane::SessionId Open(const std::shared_ptr<RecordingPort>& port, uint64_t seed = 1) {
     return lane_->Open(
-        {.spec = {.seed = seed}, .max_lead = max_lead_, .port = port, .seat = *ledger_->Admit(0)});
+        {.spec = {.seed = seed}, .max_lead = max_lead_, .port = port, .seat = *ledger_->Admit({})});
   }
 
   void Say(Lane::SessionId id, const std::string& text) {
@@ -312,7 +312,7 @@ TEST(LaneThread, ManyThreadsOpenSpeakAndCancel) {
     for (int t = 0; t < 4; ++t) {
       threads.emplace_back([&, t] {
         for (int i = 0; i < 25; ++i) {
-          auto seat = ledger.Admit(0);
+          auto seat = ledger.Admit({});
           if (!seat.ok()) {
             ++ended;
             continue;

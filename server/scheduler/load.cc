@@ -1,0 +1,79 @@
+#include "server/scheduler/load.h"
+
+#include <algorithm>
+
+namespace firstbyte {
+namespace {
+
+constexpr absl::Duration kForgetStart = absl::Seconds(1);
+constexpr double kKeepOfOldSteps = 63.0 / 64;  // by each new one
+constexpr double kMostSlowness = 100;          // one stalled step must not shut the door for long
+
+// Batches that `sessions` make a period: one as soon as there is a whole session.
+double Batches(double sessions, int batch) {
+  return std::max(std::min(sessions, 1.0), sessions / batch);
+}
+
+}  // namespace
+
+double LoadOf(const SessionCost& cost, double sessions) {
+  const absl::Duration time =
+      Batches(sessions, cost.batch) * cost.frame.fixed + sessions * cost.frame.per_session;
+  return absl::FDivDuration(time, cost.period);
+}
+
+absl::Duration StartUpOf(const SessionCost& cost, int sessions) {
+  return Batches(sessions, cost.batch) * cost.start_up.fixed + sessions * cost.start_up.per_session;
+}
+
+void LaneLoad::ObserveStep(absl::Duration predicted, absl::Duration took) {
+  predicted_ = predicted_ * kKeepOfOldSteps + predicted;
+  took_ = took_ * kKeepOfOldSteps + std::min(took, kMostSlowness * predicted);
+}
+
+uint64_t LaneLoad::Add(int model, double pace, absl::Time now) {
+  models_[model].sessions += 1;
+  models_[model].pace += pace;
+  starts_[next_start_] = {model, now};
+  return next_start_++;
+}
+
+void LaneLoad::Remove(int model, double pace, uint64_t start) {
+  models_[model].sessions -= 1;
+  models_[model].pace -= pace;
+  if (models_[model].sessions == 0) models_[model].pace = 0;  // no sum of rounding errors
+  Started(start);
+}
+
+int LaneLoad::sessions() const {
+  int sum = 0;
+  for (const ModelUse& use : models_) sum += use.sessions;
+  return sum;
+}
+
+double LaneLoad::Slowness() const {
+  if (predicted_ <= absl::ZeroDuration()) return 1;
+  return absl::FDivDuration(took_, predicted_);
+}
+
+double LaneLoad::LoadWith(int model, double pace) const {
+  double sum = 0;
+  for (int m = 0; m < static_cast<int>(models_.size()); ++m) {
+    sum += LoadOf(models_[m].cost, models_[m].pace + (m == model ? pace : 0));
+  }
+  return sum * Slowness();
+}
+
+absl::Duration LaneLoad::PredictTtfb(int model, absl::Duration max_step, absl::Time now) {
+  while (!starts_.empty() && now - starts_.begin()->second.since > kForgetStart) {
+    starts_.erase(starts_.begin());
+  }
+  std::vector<int> starting(models_.size());
+  starting[model] = 1;
+  for (const auto& [id, start] : starts_) ++starting[start.model];
+  absl::Duration sum;
+  for (size_t m = 0; m < models_.size(); ++m) sum += StartUpOf(models_[m].cost, starting[m]);
+  return max_step + sum * Slowness();
+}
+
+}  // namespace firstbyte

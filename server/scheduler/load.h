@@ -1,0 +1,74 @@
+// What sessions cost a lane: the arithmetic behind admission. Told the time, never asks.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "server/scheduler/step_cost.h"
+
+namespace firstbyte {
+
+// Of one model on one lane, as measured at warm-up. All zero: the model costs nothing.
+struct SessionCost {
+  // A `period` of media, all its stages: a frame of speech in chunks of 8, a block and its commit.
+  LinearCost frame;
+  absl::Duration period = absl::Seconds(1);
+  // From a clause, or a scene, to the first media of sessions that start together.
+  LinearCost start_up;
+  int batch = 1;  // most sessions that share a step within max_step
+};
+
+// The share of a lane's time that takes `sessions`, which keep their pace together: 1 is all of it.
+// The fixed part of a step is paid once for each batch; a session at half the pace is half a
+// session.
+double LoadOf(const SessionCost& cost, double sessions);
+
+// How long `sessions` that start together take until all of them are heard.
+absl::Duration StartUpOf(const SessionCost& cost, int sessions);
+
+// The sessions of one lane and what they cost. Not thread-safe.
+class LaneLoad {
+ public:
+  explicit LaneLoad(int models) : models_(models) {}
+
+  void SetCost(int model, const SessionCost& cost) { models_[model].cost = cost; }
+  // A step took this long, where that was predicted. Load and prediction are corrected by the ratio
+  // of the recent ones: a machine that others use is slower.
+  void ObserveStep(absl::Duration predicted, absl::Duration took);
+
+  // A session at `pace` times the model's own; returns the name of its start. Starts that nobody
+  // reports as heard are forgotten after a second: those are streams without text.
+  uint64_t Add(int model, double pace, absl::Time now);
+  void Started(uint64_t start) { starts_.erase(start); }
+  void Remove(int model, double pace, uint64_t start);
+
+  int sessions(int model) const { return models_[model].sessions; }
+  int sessions() const;
+  double load() const { return LoadWith(0, 0); }
+  double LoadWith(int model, double pace) const;  // with one more session
+  bool starting() const { return !starts_.empty(); }
+  // Until one more session of `model` is heard: the step under way, then all that start, together.
+  absl::Duration PredictTtfb(int model, absl::Duration max_step, absl::Time now);
+
+ private:
+  struct ModelUse {
+    SessionCost cost;
+    int sessions = 0;
+    double pace = 0;  // their sum
+  };
+  struct Start {
+    int model;
+    absl::Time since;
+  };
+
+  double Slowness() const;
+
+  std::vector<ModelUse> models_;
+  std::map<uint64_t, Start> starts_;  // the oldest first
+  uint64_t next_start_ = 1;
+  absl::Duration predicted_, took_;  // of recent steps, the older the less
+};
+
+}  // namespace firstbyte
