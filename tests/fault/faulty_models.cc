@@ -1,0 +1,36 @@
+// What main() of the faulty server opens instead of models: the scripted one, which does what it is
+// named for ("stalls", "dies", "throws"; else nothing) in the first step after the file "now"
+// appears in --models-dir.
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <new>
+
+#include "model/scripted.h"
+#include "server/models.h"
+
+namespace firstbyte {
+namespace {
+
+absl::Status Fault(const std::string& kind) {
+  if (kind == "throws") throw std::bad_alloc();
+  while (kind == "stalls") pause();
+  return kind == "dies" ? absl::InternalError("the device is gone") : absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<std::vector<std::unique_ptr<Model>>>> OpenModels(
+    const Config& config, const std::string& /*binary*/) {
+  const std::string kind = config.models.at(0), now = config.models_dir + "/now";
+  std::vector<std::vector<std::unique_ptr<Model>>> lanes(config.lanes);
+  for (auto& lane : lanes) {
+    lane.push_back(MakeScriptedModel({.on_step = [kind, now](Stage, int) {
+      return std::filesystem::exists(now) ? Fault(kind) : absl::OkStatus();
+    }}));
+  }
+  return lanes;
+}
+
+}  // namespace firstbyte
