@@ -253,7 +253,6 @@ void WorldStream::Install(const std::shared_ptr<Opening>& opening) {
     lane_ = &context_.engine->lane(opening->seat.lane());
     session_ = lane_->Open({.spec = std::move(opening->spec),
                             .tenant = tenant_,
-                            .tenant = tenant_,
                             .port = shared_from_this(),
                             .seat = std::move(opening->seat)});
     PostPrompts();
