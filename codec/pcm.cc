@@ -1,7 +1,9 @@
 #include "codec/pcm.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
+#include <cstring>
 
 namespace firstbyte {
 namespace {
@@ -16,13 +18,16 @@ int16_t ToInt16(float sample) {
 
 }  // namespace
 
+// Whole samples, not bytes: a loop over bytes does not become vectors.
+static_assert(std::endian::native == std::endian::little);
+
 void AppendPcm16(absl::Span<const float> samples, std::string* out) {
-  size_t at = out->size();
-  out->resize(at + samples.size() * 2);
-  for (float sample : samples) {
-    auto bits = static_cast<uint16_t>(ToInt16(sample));
-    (*out)[at++] = static_cast<char>(bits & 0xff);
-    (*out)[at++] = static_cast<char>(bits >> 8);
+  const size_t before = out->size();
+  out->resize(before + samples.size() * sizeof(int16_t));
+  char* to = out->data() + before;
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const int16_t sample = ToInt16(samples[i]);
+    std::memcpy(to + i * sizeof(sample), &sample, sizeof(sample));
   }
 }
 

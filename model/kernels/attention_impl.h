@@ -38,11 +38,19 @@ inline void Rotate(const float* cosines, const float* sines, float* x) {
   }
 }
 
+// To the second level: into the first, four times as slow when rings are in memory, because it can
+// wait for few lines at once.
+inline void PrefetchToL2(const float* p) { __builtin_prefetch(p, 0, 2); }
+
 // scores[j] = q . k_j / 8 for every ring place; those not yet written are overwritten by the mask.
-inline void Scores(const float* q, const float* keys, int window, int length, float* scores) {
+// Meanwhile `next`, the keys of the next head, come nearer: rings of many sessions are in memory.
+inline void Scores(const float* q, const float* keys, const float* next, int window, int length,
+                   float* scores) {
   for (int j = 0; j < window; j += kLanes) {
     F even = {}, odd = {};
     for (int d = 0; d < kHeadDim; d += 2) {
+      PrefetchToL2(next + d * window + j);
+      PrefetchToL2(next + (d + 1) * window + j);
       even = Fma(Set(q[d]), Load(keys + d * window + j), even);
       odd = Fma(Set(q[d + 1]), Load(keys + (d + 1) * window + j), odd);
     }
@@ -68,11 +76,13 @@ inline void Softmax(int window, float* scores) {
   for (int j = 0; j < window; j += kLanes) Store(scores + j, Load(scores + j) * scale);
 }
 
-inline void Mix(const float* weights, const float* values, int length, float* out) {
+inline void Mix(const float* weights, const float* values, const float* next, int length,
+                float* out) {
   F acc[kHeadDim / kLanes] = {};
   for (int j = 0; j < length; ++j) {
     F p = Set(weights[j]);
     for (int i = 0; i < kHeadDim / kLanes; ++i) {
+      PrefetchToL2(next + j * kHeadDim + i * kLanes);
       acc[i] = Fma(p, Load(values + j * kHeadDim + i * kLanes), acc[i]);
     }
   }
@@ -94,9 +104,12 @@ void Attention(const AttentionStep& step) {
       Rotate(step.cosines + r * kHalf, step.sines + r * kHalf, kh);
       for (int d = 0; d < kHeadDim; ++d) keys[d * window + place] = kh[d];
       __builtin_memcpy(values + place * kHeadDim, vh, sizeof(float) * kHeadDim);
-      Scores(qh, keys, window, length, scores);
+      const bool last = h + 1 == step.heads;
+      const int row = last && r + 1 < step.rows ? r + 1 : r, head = last ? 0 : h + 1;
+      Scores(qh, keys, step.key_rings[row] + head * kHeadDim * window, window, length, scores);
       Softmax(window, scores);
-      Mix(scores, values, length, step.out + static_cast<int64_t>(r) * width + h * kHeadDim);
+      Mix(scores, values, step.value_rings[row] + head * kHeadDim * window, length,
+          step.out + static_cast<int64_t>(r) * width + h * kHeadDim);
     }
   }
 }

@@ -52,10 +52,12 @@ void PackWeights(const float* weights, int n, int k, float* panels) {
   }
 }
 
-bool PackNarrow(const float* weights, int n, int k, uint16_t* panels) {
+bool PackNarrow(const float* weights, int n, int k, int lanes, uint16_t* panels) {
   std::fill_n(panels, PackedFloats(n, k), uint16_t{0});
   for (int row = 0; row < n; ++row) {
-    uint16_t* to = panels + static_cast<int64_t>(row / kPanel) * k * kPanel + row % kPanel;
+    const int pair = row % kPanel / (2 * lanes), lane = row % lanes, upper = row / lanes % 2;
+    uint16_t* to = panels + static_cast<int64_t>(row / kPanel) * k * kPanel + pair * 2 * lanes +
+                   2 * lane + upper;
     for (int i = 0; i < k; ++i, ++weights) {
       const auto bits = std::bit_cast<uint32_t>(*weights);
       if ((bits & 0xffff) != 0) return false;

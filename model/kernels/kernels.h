@@ -31,7 +31,7 @@ struct PackedWeights {
   const float* panels = nullptr;  // [ceil(n / 32)][k][32], zero-padded, 64-byte aligned
   const float* bias = nullptr;    // [ceil(n / 32) * 32], zero-padded
   int n = 0, k = 0;
-  const uint16_t* narrow = nullptr;  // the same panels in bfloat16, read instead; linear() only
+  const uint16_t* narrow = nullptr;  // PackNarrow()'s bfloat16, read instead; linear() only
 };
 
 // One LM step of attention: rotates q and k, writes k and v into the ring, attends.
@@ -71,6 +71,7 @@ struct HeadsStep;
 
 struct KernelTable {
   Isa isa;
+  int lanes;  // floats of a vector
 
   // y[m, n] = epilogue(x[m, k] W' + b). ldx, ldy: distance of rows. Each element is one chain of
   // multiply-adds over k in ascending order, so it does not depend on m.
@@ -119,7 +120,8 @@ inline const KernelTable& Kernels() { return Kernels(PreferredIsa()); }
 int64_t PackedFloats(int n, int k);  // floats that PackWeights() writes
 // weights [n, k] row-major -> panels
 void PackWeights(const float* weights, int n, int k, float* panels);
-// The same; false when bfloat16 does not hold every weight exactly.
-bool PackNarrow(const float* weights, int n, int k, uint16_t* panels);
+// The same for PackedWeights::narrow; false when bfloat16 does not hold every weight exactly. Two
+// vectors of columns share words, so the order is that of one instruction set: KernelTable::lanes.
+bool PackNarrow(const float* weights, int n, int k, int lanes, uint16_t* panels);
 
 }  // namespace firstbyte::kernels

@@ -40,7 +40,17 @@ inline void Finish(const LinearCall& call, F acc, int column, float* y) {
   StorePart(y + column, acc, count);
 }
 
-// W: float or uint16_t, what the weights are kept in.
+// Weights come from the third-level cache, panel after panel; the processor's own prefetching stops
+// at every page.
+template <typename W>
+inline void Prefetch(const W* row) {
+  constexpr int kCacheLine = 64;
+  for (int i = 0; i < kPanel; i += kCacheLine / static_cast<int>(sizeof(W))) {
+    __builtin_prefetch(row + i);
+  }
+}
+
+// W: float or uint16_t, what the weights are kept in. Vectors come in pairs: see LoadPair.
 template <typename W, int kRows, int kVecs>
 inline void Tile(const LinearCall& call, const float* x, float* y, int column) {
   constexpr int kPanels = kVecs * kLanes > kPanel ? kVecs * kLanes / kPanel : 1;
@@ -56,10 +66,12 @@ inline void Tile(const LinearCall& call, const float* x, float* y, int column) {
     for (int v = 0; v < kVecs; ++v) acc[r][v] = F{};
   }
   for (int i = 0; i < k; ++i) {
+    if constexpr (kPanels == 1) Prefetch(panels[0] + (k + i) * kPanel);
     F wv[kVecs];
 #pragma GCC unroll 8
-    for (int v = 0; v < kVecs; ++v) {
-      wv[v] = Load(panels[v / kVecsPerPanel] + i * kPanel + v % kVecsPerPanel * kLanes);
+    for (int v = 0; v < kVecs; v += 2) {
+      LoadPair(panels[v / kVecsPerPanel] + i * kPanel + v % kVecsPerPanel * kLanes, &wv[v],
+               &wv[v + 1]);
     }
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
@@ -129,9 +141,6 @@ inline void Rows(const LinearCall& call, const float* x, int rows) {
 
 // 16 vector registers hold 6 x 2 accumulators, 32 hold 12 x 2.
 constexpr int kTileRows = kLanes == 16 ? 12 : 6;
-// From so many tiles of rows on it pays to widen a panel of bfloat16 once for all of them.
-constexpr int kWidenTiles = 5;
-constexpr int kWidenK = 1024;
 
 // Full tiles. Columns outside, rows inside: a panel is read from memory once and stays in the
 // cache.
@@ -144,30 +153,12 @@ inline void Tiles(const LinearCall& call, const float* x, int rows) {
   }
 }
 
-inline void WidenedTiles(const LinearCall& call, const float* x, int rows) {
-  alignas(64) float panel[kWidenK * kPanel];  // 128 KiB of the stack
-  const int k = call.weights.k;
-  const uint16_t* from = call.weights.narrow;
-  for (int column = 0; column < call.weights.n; column += kPanel, from += k * kPanel) {
-    for (int i = 0; i < k * kPanel; i += kLanes) Store(panel + i, Load(from + i));
-    const int left = call.weights.n - column;
-    const PackedWeights one{panel, call.weights.bias + column, left < kPanel ? left : kPanel, k};
-    Tiles<float>({one, call.ldx, call.y + column, call.ldy, call.epilogue}, x, rows);
-  }
-}
-
 void Linear(const PackedWeights& weights, const float* x, int64_t ldx, int m, float* y, int64_t ldy,
             Epilogue epilogue) {
   LinearCall call{weights, ldx, y, ldy, epilogue};
   const int full = m / kTileRows * kTileRows;
   const bool narrow = weights.narrow != nullptr;
-  if (!narrow) {
-    Tiles<float>(call, x, full);
-  } else if (full >= kWidenTiles * kTileRows && weights.k <= kWidenK) {
-    WidenedTiles(call, x, full);
-  } else {
-    Tiles<uint16_t>(call, x, full);
-  }
+  narrow ? Tiles<uint16_t>(call, x, full) : Tiles<float>(call, x, full);
   call.y += full * ldy;
   x += full * ldx;
   narrow ? Rows<uint16_t>(call, x, m - full) : Rows<float>(call, x, m - full);

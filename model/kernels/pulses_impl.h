@@ -23,16 +23,17 @@ inline void Arguments(double from, double to, double sample_rate, double* phase,
   // Linear in log F0 is geometric in F0: one exp instead of 160.
   const double ratio = __builtin_exp((to - from) / kMelSamples);
   double f = __builtin_exp(from), p = *phase;
+  // Whole turns are taken off below: here only what each sample has to wait for.
   for (int i = 0; i < kMelSamples; ++i) {
     f *= ratio;
     p += f / sample_rate;
-    p -= __builtin_floor(p);
     frequency[i] = f;
     turns[i] = p;
   }
-  *phase = p;
+  *phase = p - __builtin_floor(p);
   const double magic = 6755399441055744.0;  // 1.5 * 2^52: rounds to the nearest integer
   for (int i = 0; i < kMelSamples; ++i) {
+    turns[i] -= __builtin_floor(turns[i]);
     double k = __builtin_floor(0.48 * sample_rate / frequency[i]);
     k = k < 1 ? 1 : k;
     double turn = turns[i] - (turns[i] >= 0.5 ? 1.0 : 0.0);

@@ -18,26 +18,10 @@ namespace {
 void FilterWithTwiddles(const FilterStep& step) { Filter(step, FftTwiddles()); }
 
 constexpr KernelTable MakeTable(Isa isa) {
-  return {isa,
-          Linear,
-          RmsNorm,
-          Swiglu,
-          TanhGate,
-          SiluRow,
-          Add,
-          RopeTable,
-          Attention,
-          Pulses,
-          FilterWithTwiddles,
-          Conv3x3,
-          Winograd,
-          MapNorm,
-          BlockAttention,
-          Modulate,
-          Gate,
-          Heads,
-          ExpRow,
-          SinCosRow};
+  return {isa,     kLanes,   Linear,    RmsNorm,        Swiglu,   TanhGate,
+          SiluRow, Add,      RopeTable, Attention,      Pulses,   FilterWithTwiddles,
+          Conv3x3, Winograd, MapNorm,   BlockAttention, Modulate, Gate,
+          Heads,   ExpRow,   SinCosRow};
 }
 
 }  // namespace

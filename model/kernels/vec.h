@@ -32,20 +32,22 @@ inline F Load(const float* p) {
   __builtin_memcpy(&v, p, sizeof(v));
   return v;
 }
-// bfloat16: the upper half of a float.
-inline F Load(const uint16_t* p) {
-#if defined(__AVX512F__)
-  return (F)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p)), 16);
-#elif defined(__AVX2__)
-  return (F)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p)), 16);
-#else
-  I v;
-  for (int i = 0; i < kLanes; ++i) v[i] = static_cast<int32_t>(uint32_t{p[i]} << 16);
-  return (F)v;
-#endif
-}
 inline void Store(float* p, F v) { __builtin_memcpy(p, &v, sizeof(v)); }
 inline F Set(float x) { return x - F{}; }
+
+// Two vectors that lie side by side.
+inline void LoadPair(const float* p, F* a, F* b) {
+  *a = Load(p);
+  *b = Load(p + kLanes);
+}
+// The same of bfloat16 (the upper half of a float) as PackNarrow() lays them: one load, and lane i
+// of `a` is in the lower half of a word, that of `b` in the upper.
+inline void LoadPair(const uint16_t* p, F* a, F* b) {
+  I words;
+  __builtin_memcpy(&words, p, sizeof(words));
+  *a = (F)(words << 16);
+  *b = (F)(words & static_cast<int32_t>(0xffff0000));
+}
 
 // a * b + c: one rounding where the instruction exists, always two where it does not.
 inline F Fma(F a, F b, F c) {

@@ -27,7 +27,7 @@ Linear::Linear(const KernelTable& kernels, absl::Span<const float> weight,
   const int64_t size = kernels::PackedFloats(n, k);
   panels_ = Tensor({size / 2});
   auto* narrow = reinterpret_cast<uint16_t*>(panels_.data());
-  if (kernels::PackNarrow(weight.data(), n, k, narrow)) {
+  if (kernels::PackNarrow(weight.data(), n, k, kernels.lanes, narrow)) {
     packed_.narrow = narrow;
     return;
   }

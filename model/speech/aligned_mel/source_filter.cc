@@ -107,7 +107,9 @@ void SourceFilter::Flush(SourceFilterState* state, std::vector<float>* output) c
 }
 
 void SourceFilter::Emit(const float* samples, std::vector<float>* output) const {
-  for (int i = 0; i < kSubframe; ++i) output->push_back(samples[i] * output_gain_);
+  const size_t before = output->size();
+  output->resize(before + kSubframe);
+  for (int i = 0; i < kSubframe; ++i) (*output)[before + i] = samples[i] * output_gain_;
 }
 
 }  // namespace firstbyte::aligned_mel

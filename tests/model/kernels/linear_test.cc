@@ -77,18 +77,18 @@ TEST_P(LinearTest, ARowDoesNotDependOnTheBatch) {
   }
 }
 
-// On the fly for few rows, widened once for many, and where a panel is too long to be widened.
+// For few rows, many, and long panels.
 TEST_P(LinearTest, NarrowWeightsGiveTheSameBytes) {
   for (auto [n, k] : {std::array{130, 61}, {31, 3}, {96, 1024}, {40, 1030}}) {
     const int most = 70;
     Problem p(n, k, most);
     std::vector<uint16_t> narrow(p.panels.size());
-    EXPECT_FALSE(PackNarrow(p.weights.data(), n, k, narrow.data()));
+    EXPECT_FALSE(PackNarrow(p.weights.data(), n, k, table().lanes, narrow.data()));
     for (float& weight : p.weights) {
       weight = std::bit_cast<float>(std::bit_cast<uint32_t>(weight) & 0xffff0000);
     }
     PackWeights(p.weights.data(), n, k, p.panels.data());
-    ASSERT_TRUE(PackNarrow(p.weights.data(), n, k, narrow.data()));
+    ASSERT_TRUE(PackNarrow(p.weights.data(), n, k, table().lanes, narrow.data()));
     const PackedWeights packed{nullptr, p.packed.bias, n, k, narrow.data()};
     for (int m : {1, 2, 5, 11, 12, 18, 36, 60, 65, most}) {
       std::vector<float> expected = Random(m * n, 9), y = expected;
