@@ -30,7 +30,7 @@ Ticket SlottedModel::Submit(Stage stage, absl::Span<Session* const> batch, int f
 }
 
 absl::Status SlottedModel::Wait(Ticket, StepReport* report) {
-  *report = std::move(report_);
+  std::swap(*report, report_);  // the caller's memory serves the next step
   return step_status_;
 }
 

@@ -14,6 +14,9 @@ constexpr int kFrameRing = 32;       // two of the largest decode steps
 // The first prefill step of a clause stands before its first sound; it is kept short.
 constexpr int kFirstPrefill = 16;
 constexpr int kMaxClauseFrames = 7500;  // 5 minutes
+constexpr int kLikelyPhones = 256;      // of a clause of 20 words; more are possible
+// Of a decode step, with what a flush adds.
+constexpr int kMostSamples = (DecodeRow::kMaxFrames + 1) * kFrameSamples;
 
 bool IsClause(const Input& input) {
   return std::holds_alternative<std::unique_ptr<Prepared>>(input);
@@ -41,7 +44,10 @@ AlignedMelSession::AlignedMelSession(const Voice& voice, const SessionSpec& spec
       silence_(kFrameFeatures, 0.0f),
       conditions_({kConditionRing, voice.conditioner.outputs()}),
       frames_({kFrameRing, kFrameFeatures}),
-      vocoder_(voice.vocoder.NewState(spec.seed)) {}
+      vocoder_(voice.vocoder.NewState(spec.seed)) {
+  conditioning_.ends.reserve(kLikelyPhones);
+  output_.samples.reserve(kMostSamples);
+}
 
 float* AlignedMelSession::Condition(int64_t frame) {
   return conditions_.data() + frame % kConditionRing * voice_.conditioner.outputs();
@@ -97,9 +103,14 @@ Work AlignedMelSession::work() const {
   return work;
 }
 
+// Memory for the next samples is taken here, so that no step waits for it.
 Output AlignedMelSession::Take() {
-  Output taken = std::exchange(output_, {});
+  Output taken;
   taken.start_sample = taken_;
+  taken.markers.swap(output_.markers);
+  if (output_.samples.empty()) return taken;
+  taken.samples.swap(output_.samples);
+  output_.samples.reserve(kMostSamples);
   taken_ += static_cast<int64_t>(taken.samples.size());
   return taken;
 }
@@ -170,7 +181,6 @@ DecodeRow AlignedMelSession::NextDecode(int frames) {
       {generated_ - decoded_, static_cast<int64_t>(frames), DecodeRow::kMaxFrames}));
   for (int i = 0; i < row.count; ++i) row.frames[i] = Frame(decoded_ + i);
   row.flush = Flushing(decoded_ + row.count);
-  output_.samples.reserve(output_.samples.size() + (row.count + 1) * kFrameSamples);
   return row;
 }
 

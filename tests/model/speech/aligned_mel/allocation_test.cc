@@ -1,0 +1,124 @@
+// No step of a warm voice takes memory: an allocation under load waits for other threads' locks and
+// for the kernel's pages, which listeners would hear.
+//
+// Every allocation of the process comes through the functions below, operator new and LibTorch's
+// among them; they count while a thread asks them to.
+#include <cerrno>
+#include <cstddef>
+
+#include "gtest/gtest.h"
+#include "tests/model/speech/aligned_mel/voice_fixture.h"
+
+namespace {
+
+thread_local bool counting = false;
+thread_local int allocations = 0;
+
+void Note() { allocations += counting; }
+
+}  // namespace
+
+extern "C" {
+void* __libc_malloc(size_t size);
+void* __libc_calloc(size_t count, size_t size);
+void* __libc_realloc(void* old, size_t size);
+void* __libc_memalign(size_t alignment, size_t size);
+
+void* malloc(size_t size) {
+  Note();
+  return __libc_malloc(size);
+}
+void* calloc(size_t count, size_t size) {
+  Note();
+  return __libc_calloc(count, size);
+}
+void* realloc(void* old, size_t size) {
+  Note();
+  return __libc_realloc(old, size);
+}
+void* aligned_alloc(size_t alignment, size_t size) {
+  Note();
+  return __libc_memalign(alignment, size);
+}
+void* memalign(size_t alignment, size_t size) {
+  Note();
+  return __libc_memalign(alignment, size);
+}
+int posix_memalign(void** out, size_t alignment, size_t size) {
+  Note();
+  *out = __libc_memalign(alignment, size);
+  return *out == nullptr ? ENOMEM : 0;
+}
+}
+
+namespace firstbyte::aligned_mel {
+namespace {
+
+class AllocationTest : public VoiceTest {
+ protected:
+  static constexpr int kStreams = 8;
+
+  void SetUp() override {
+    VoiceTest::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    golden_ = LoadGolden("two_clauses");
+    model_ = NewModel();
+    for (int i = 0; i < kStreams; ++i) {
+      auto session = model_->Open({.seed = static_cast<uint64_t>(i)});
+      ASSERT_TRUE(session.ok()) << session.status();
+      Push(session->get());
+      raw_.push_back(session->get());
+      sessions_.push_back(*std::move(session));
+    }
+  }
+
+  void Push(Session* session) {
+    ASSERT_TRUE(session->Push(Clause(golden_.clauses[0])).ok());
+    ASSERT_TRUE(session->Push(Clause(golden_.clauses[1])).ok());
+  }
+
+  // Allocations of one Submit and Wait. What was made is taken, as the lane does.
+  int Allocations(Stage stage, int frames) {
+    allocations = 0;
+    counting = true;
+    const absl::Status status = model_->Wait(model_->Submit(stage, raw_, frames), &report_);
+    counting = false;
+    EXPECT_TRUE(status.ok()) << status;
+    for (Session* session : raw_) session->Take();
+    return allocations;
+  }
+
+  GoldenCase golden_;
+  std::unique_ptr<Model> model_;
+  std::vector<std::unique_ptr<Session>> sessions_;
+  std::vector<Session*> raw_;
+  StepReport report_;
+};
+
+TEST_P(AllocationTest, TheHooksSeeWhatLibTorchTakes) {
+  allocations = 0;
+  counting = true;
+  { nn::Tensor tensor({1000}); }
+  counting = false;
+  EXPECT_GE(allocations, 2);  // its memory, and the object that owns it
+}
+
+TEST_P(AllocationTest, NoStepAfterTheFirstOfEachStage) {
+  Allocations(Stage::kPrefill, 0);
+  Allocations(Stage::kGenerate, 0);
+  Allocations(Stage::kDecode, 1);
+  for (int chunk : {1, 4, 8, 16, 16, 4}) {
+    while (raw_[0]->work().decode_frames < chunk) {
+      if (!raw_[0]->work().generate) {
+        EXPECT_EQ(Allocations(Stage::kPrefill, 0), 0);
+      }
+      EXPECT_EQ(Allocations(Stage::kGenerate, 0), 0);
+    }
+    EXPECT_EQ(Allocations(Stage::kDecode, chunk), 0) << "chunk of " << chunk << " frames";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Isas, AllocationTest, AllIsas(), NameOfIsa);
+
+}  // namespace
+}  // namespace firstbyte::aligned_mel
