@@ -1,5 +1,7 @@
 #include "model/slotted_model.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
 #include "model/no_memory.h"
