@@ -1,3 +1,4 @@
+// firstbyte-bench simulate: what a load would feel (bench/simulate.h).
 // firstbyte-bench kernels | stages: what the engine's parts cost on this machine, held against what
 // the machine can do, which is measured in the same run.
 #include <cstdio>
@@ -9,6 +10,7 @@
 #include "CLI/CLI.hpp"
 #include "bench/kernel_cases.h"
 #include "bench/roofline.h"
+#include "bench/simulate.h"
 #include "bench/thread_time.h"
 #include "bench/voice_stages.h"
 #include "nlohmann/json.hpp"
@@ -79,9 +81,14 @@ int Main(int argc, char** argv) {
   kernels_command->add_option("--only", options.only, "Kernels whose name contains this");
   auto* stages = app.add_subcommand("stages", "Stages of the voice, beside eager LibTorch");
   stages->add_option("--model", options.model, "Folder of an aligned_mel voice");
+  SimulateOptions simulate;
+  auto* simulate_command = app.add_subcommand(
+      "simulate", "What a load would feel, by the costs of steps and the server's own policy");
+  AddSimulateOptions(simulate_command, &simulate);
   app.require_subcommand(1);
   for (CLI::App* command : {kernels_command, stages}) AddCommon(command, &options);
   CLI11_PARSE(app, argc, argv);
+  if (simulate_command->parsed()) return RunSimulate(simulate);
 
   const kernels::Isa isa = kernels::IsaFromName(options.isa).value_or(kernels::PreferredIsa());
   if (!kernels::Supported(isa)) {

@@ -26,11 +26,11 @@ class CostedModel : public Model {
  public:
   CostedModel(std::unique_ptr<Model> model, const std::vector<StepCost>& steps, FakeClock* clock,
               Result* result)
-      : info(model->info()), model_(std::move(model)), clock_(clock), result_(result) {
+      : info_(model->info()), model_(std::move(model)), clock_(clock), result_(result) {
     for (const StepCost& step : steps) costs_.Set(0, step.stage, step.frames, step.cost);
   }
 
-  const ModelInfo& info() const override { return info; }
+  const ModelInfo& info() const override { return info_; }
   absl::StatusOr<std::unique_ptr<Prepared>> Prepare(const RawInput& input) const override {
     return model_->Prepare(input);
   }
@@ -38,7 +38,7 @@ class CostedModel : public Model {
     return model_->Open(spec);
   }
   Ticket Submit(Stage stage, absl::Span<Session* const> batch, int frames) override {
-    const bool chunk = stage == Stage::kDecode && !info.world;
+    const bool chunk = stage == Stage::kDecode && !info_.world;
     const absl::Duration cost =
         costs_.Predict(0, stage, chunk ? frames : 0, static_cast<int>(batch.size()));
     clock_->Advance(cost);
@@ -52,9 +52,10 @@ class CostedModel : public Model {
     return model_->Wait(ticket, report);
   }
 
-  ModelInfo info;
+  ModelInfo& mutable_info() { return info_; }
 
  private:
+  ModelInfo info_;
   const std::unique_ptr<Model> model_;
   FakeClock* const clock_;
   Result* const result_;
@@ -162,8 +163,9 @@ std::unique_ptr<Model> MakeVoice(const Load& load, Room* room) {
   auto model = std::make_unique<CostedModel>(MakeScriptedModel(options), room->costs.voice,
                                              &room->clock, &room->result);
   // One sample a frame: what it sounds like is of no interest.
-  model->info.samples_per_frame = 1000;
-  model->info.sample_rate_hertz = static_cast<int>(1000 * room->costs.voice_frames_per_second);
+  model->mutable_info().samples_per_frame = 1000;
+  model->mutable_info().sample_rate_hertz =
+      static_cast<int>(1000 * room->costs.voice_frames_per_second);
   return model;
 }
 
@@ -187,7 +189,7 @@ class OneLane {
   OneLane(const Costs& costs, const Load& load, const PolicyOptions& policy)
       : room_{.costs = costs, .load = load},
         random_(load.seed),
-        ledger_({{load.voices}, {load.worlds}}) {
+        ledger_(std::vector<std::vector<int>>{{load.voices}, {load.worlds}}) {
     std::vector<std::unique_ptr<Model>> models;
     models.push_back(MakeVoice(load, &room_));
     models.push_back(MakeWorld(load, &room_));
@@ -239,7 +241,7 @@ class OneLane {
   }
 
   void Speak() {
-    auto seat = ledger_.Admit(kVoice);
+    auto seat = ledger_.Admit({.model = kVoice});
     auto port = std::make_shared<Listener>(
         &room_, [this](absl::Time heard) { Schedule(heard, [this] { Speak(); }); });
     const auto id = lane_->Open(
@@ -254,7 +256,7 @@ class OneLane {
   }
 
   void Play() {
-    auto seat = ledger_.Admit(kWorld);
+    auto seat = ledger_.Admit({.model = kWorld});
     const absl::Duration period = absl::Seconds(1 / room_.costs.world_frames_per_second);
     lane_->Open({.spec = {.scene = *lane_->model(kWorld).Prepare({})},
                  .port = std::make_shared<Player>(&room_, period),

@@ -1,6 +1,7 @@
 // Reading simulator::Costs.
 
 #include <cmath>
+#include <stdexcept>
 
 #include "absl/strings/str_cat.h"
 #include "bench/simulator.h"
@@ -12,7 +13,7 @@ namespace {
 using nlohmann::json;
 
 // Thrown by the functions below and caught in ParseCosts().
-[[noreturn]] void Refuse(const std::string& what) { throw json::other_error::create(500, what, nullptr); }
+[[noreturn]] void Refuse(const std::string& what) { throw std::invalid_argument(what); }
 
 double Number(const json& in, const char* name, double least) {
   const double value = in.at(name).get<double>();
@@ -61,7 +62,7 @@ Costs Read(const json& in) {
 absl::StatusOr<Costs> ParseCosts(const std::string& text) {
   try {
     return Read(json::parse(text));
-  } catch (const json::exception& error) {
+  } catch (const std::exception& error) {
     return absl::InvalidArgumentError(absl::StrCat("step costs: ", error.what()));
   }
 }

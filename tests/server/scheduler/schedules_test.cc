@@ -133,7 +133,7 @@ class Schedules : public testing::TestWithParam<int> {
   std::string Tenant() { return std::string(1, static_cast<char>('a' + Draw(0, 2))); }
 
   void OpenVoice() {
-    auto seat = ledger_->Admit(0);
+    auto seat = ledger_->Admit({.model = 0});
     if (!seat.ok()) return;
     Voice voice{std::make_shared<Listener>(&clock_), 0, static_cast<uint64_t>(Draw(1, 99)), ""};
     voice.id = lane_->Open({.spec = {.seed = voice.seed},
@@ -144,7 +144,7 @@ class Schedules : public testing::TestWithParam<int> {
     voices_.push_back(std::move(voice));
   }
   void OpenWorld() {
-    auto seat = ledger_->Admit(1);
+    auto seat = ledger_->Admit({.model = 1});
     if (!seat.ok()) return;
     World world{std::make_shared<Walker>(&clock_), 0};
     world.id = lane_->Open({.spec = {.scene = *lane_->model(1).Prepare({})},
