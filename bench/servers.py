@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = Path(os.environ.get("FIRSTBYTE_CACHE", Path.home() / ".cache/firstbyte"))
 PYTHON = CACHE / "venv/bin/python"  # of the training environment, where the peers run
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 120  # PyTorch takes ten seconds, on a busy machine many more
 
 
 class Failure(Exception):
