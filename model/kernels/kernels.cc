@@ -7,6 +7,7 @@
 #include <cstring>
 #include <numbers>
 
+#include "model/kernels/causal.h"
 #include "model/kernels/maps.h"
 #include "model/kernels/tables.h"
 
@@ -37,6 +38,11 @@ const float* FftTwiddles() {
 int64_t FilterScratchFloats() {
   // Four planes, two spectra, cepstra and zeros: see filter_impl.h.
   return 4 * kFftSize * kFilterLanes + 2 * 2 * kFilterBins * kPanel + 64 * kPanel + kPanel;
+}
+
+int64_t CausalScratchFloats(int tiles, int channels) {
+  return int64_t{kCausalInputs} * (int64_t{tiles} * channels + channels * kPanel + tiles * kPanel) +
+         kPanel;
 }
 
 int64_t PackedFloats(int n, int k) {

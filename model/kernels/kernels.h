@@ -61,7 +61,8 @@ struct FilterStep {
 };
 int64_t FilterScratchFloats();
 
-struct ConvStep;  // maps.h
+struct CausalStep;  // causal.h
+struct ConvStep;    // maps.h
 struct WinogradStep;
 struct MapNormStep;
 struct BlockAttentionStep;  // tokens.h
@@ -100,6 +101,7 @@ struct KernelTable {
                  float* out);
   void (*filter)(const FilterStep& step);
 
+  void (*causal)(const CausalStep& step);
   void (*conv3x3)(const ConvStep& step);
   void (*winograd)(const WinogradStep& step);
   void (*map_norm)(const MapNormStep& step);

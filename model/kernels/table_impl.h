@@ -3,6 +3,7 @@
 
 #include "model/kernels/attention_impl.h"
 #include "model/kernels/block_attention_impl.h"
+#include "model/kernels/causal_impl.h"
 #include "model/kernels/conv_impl.h"
 #include "model/kernels/filter_impl.h"
 #include "model/kernels/linear_impl.h"
@@ -18,10 +19,10 @@ namespace {
 void FilterWithTwiddles(const FilterStep& step) { Filter(step, FftTwiddles()); }
 
 constexpr KernelTable MakeTable(Isa isa) {
-  return {isa,     kLanes,   Linear,    RmsNorm,        Swiglu,   TanhGate,
-          SiluRow, Add,      RopeTable, Attention,      Pulses,   FilterWithTwiddles,
-          Conv3x3, Winograd, MapNorm,   BlockAttention, Modulate, Gate,
-          Heads,   ExpRow,   SinCosRow};
+  return {isa,     kLanes,  Linear,    RmsNorm,   Swiglu,         TanhGate,
+          SiluRow, Add,     RopeTable, Attention, Pulses,         FilterWithTwiddles,
+          Causal,  Conv3x3, Winograd,  MapNorm,   BlockAttention, Modulate,
+          Gate,    Heads,   ExpRow,    SinCosRow};
 }
 
 }  // namespace

@@ -46,33 +46,38 @@ void Embedding::Copy(int index, float* out) const {
   std::memcpy(out, table_.data() + static_cast<int64_t>(index) * size_, sizeof(float) * size_);
 }
 
-CausalConv::CausalConv(const KernelTable& kernels, absl::Span<const float> weight,
-                       absl::Span<const float> bias, int n, int channels, int taps)
-    : linear_(kernels, TapsFirst(weight, n, channels, taps), bias, n, taps * channels),
-      channels_(channels),
-      taps_(taps) {}
+CausalConv::Scratch::Scratch(int most_tiles, int most_channels)
+    : rows(size_t{kernels::kCausalInputs} * most_tiles),
+      floats({kernels::CausalScratchFloats(most_tiles, most_channels)}) {}
 
-void CausalConv::Forward(const float* x, absl::Span<const ConvSegment> segments, float* scratch,
+CausalConv::CausalConv(const KernelTable& kernels, absl::Span<const float> weight,
+                       absl::Span<const float> bias, int n, int channels)
+    : kernels_(&kernels),
+      weights_(kernels, TapsFirst(weight, n, channels, kTaps), bias, n, kTaps * channels),
+      channels_(channels) {}
+
+void CausalConv::Forward(const float* x, absl::Span<const ConvSegment> segments, Scratch* scratch,
                          float* y, Epilogue epilogue) const {
-  const int64_t tail = tail_floats(), row = static_cast<int64_t>(taps_) * channels_;
-  float* gathered = scratch;
-  int m = 0;
+  constexpr int kOlder = kTaps - 1;
+  const float** row = scratch->rows.data();
+  const float* segment_x = x;
+  int tiles = 0;
   for (const ConvSegment& segment : segments) {
-    for (int r = 0; r < segment.rows; ++r, gathered += row) {
-      // Rows r - taps + 1 .. r of the stream; those before 0 are in the tail.
-      const int old = std::max(0, taps_ - 1 - r);
-      std::copy_n(segment.tail + tail - static_cast<int64_t>(old) * channels_,
-                  static_cast<int64_t>(old) * channels_, gathered);
-      std::copy_n(x + static_cast<int64_t>(r - taps_ + 1 + old) * channels_,
-                  (taps_ - old) * static_cast<int64_t>(channels_),
-                  gathered + static_cast<int64_t>(old) * channels_);
+    const int rows = segment.tiles * kernels::kCausalRows;
+    for (int first = 0; first < rows; first += kernels::kCausalRows) {
+      for (int r = first - kOlder; r < first + kernels::kCausalRows; ++r) {
+        *row++ = r < 0 ? segment.tail + (r + kOlder) * channels_ : segment_x + r * channels_;
+      }
     }
-    // The last gathered row ends with the new tail.
-    if (segment.rows > 0) std::copy_n(gathered - tail, tail, segment.tail);
-    x += static_cast<int64_t>(segment.rows) * channels_;
-    m += segment.rows;
+    segment_x += static_cast<int64_t>(rows) * channels_;
+    tiles += segment.tiles;
   }
-  linear_.Forward(scratch, m, y, epilogue);
+  kernels_->causal(
+      {&weights_.packed(), scratch->rows.data(), y, scratch->floats.data(), tiles, epilogue});
+  for (const ConvSegment& segment : segments) {
+    x += static_cast<int64_t>(segment.tiles) * kernels::kCausalRows * channels_;
+    if (segment.tiles > 0) std::copy_n(x - tail_floats(), tail_floats(), segment.tail);
+  }
 }
 
 }  // namespace firstbyte::nn

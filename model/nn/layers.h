@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
+#include "model/kernels/causal.h"
 #include "model/kernels/kernels.h"
 #include "model/nn/tensor.h"
 
@@ -31,6 +32,7 @@ class Linear {
   }
   int inputs() const { return packed_.k; }
   int outputs() const { return packed_.n; }
+  const kernels::PackedWeights& packed() const { return packed_; }
 
  private:
   const KernelTable* kernels_ = nullptr;
@@ -73,29 +75,39 @@ class Embedding {
 // inputs: [n, taps, channels].
 std::vector<float> TapsFirst(absl::Span<const float> weight, int n, int channels, int taps);
 
-// A stretch of rows that belong to one stream, with what the convolution remembers of the stream.
+// Tiles of kCausalRows rows that belong to one stream, with what the convolution remembers of it.
 struct ConvSegment {
-  float* tail;  // [taps - 1, channels]: the stream's last inputs, zeros at its start; updated
-  int rows;
+  float* tail;  // [2, channels]: the stream's last inputs, zeros at its start; updated
+  int tiles;
 };
 
-// Causal convolution over time, continued across calls: a stream cut anywhere gives the same rows.
+// Causal convolution of 3 taps over time, continued across calls: a stream cut between any two
+// tiles gives the same rows.
 class CausalConv {
  public:
-  CausalConv() = default;
-  // weight [n, channels, taps] as PyTorch stores it; bias [n].
-  CausalConv(const KernelTable& kernels, absl::Span<const float> weight,
-             absl::Span<const float> bias, int n, int channels, int taps);
+  static constexpr int kTaps = 3;
 
-  int64_t tail_floats() const { return static_cast<int64_t>(taps_ - 1) * channels_; }
-  int64_t scratch_floats(int rows) const { return static_cast<int64_t>(rows) * taps_ * channels_; }
-  // x [m, channels]: the segments one after another, m the sum of their rows -> y [m, n].
-  void Forward(const float* x, absl::Span<const ConvSegment> segments, float* scratch, float* y,
+  // What a call works in, made once.
+  struct Scratch {
+    Scratch(int most_tiles, int most_channels);
+    std::vector<const float*> rows;
+    Tensor floats;
+  };
+
+  CausalConv() = default;
+  // weight [n, channels, 3] as PyTorch stores it; bias [n].
+  CausalConv(const KernelTable& kernels, absl::Span<const float> weight,
+             absl::Span<const float> bias, int n, int channels);
+
+  int64_t tail_floats() const { return int64_t{kTaps - 1} * channels_; }
+  // x [rows, channels]: the segments one after another -> y [rows, n].
+  void Forward(const float* x, absl::Span<const ConvSegment> segments, Scratch* scratch, float* y,
                Epilogue epilogue = Epilogue::kNone) const;
 
  private:
-  Linear linear_;  // over gathered taps: [n, taps * channels]
-  int channels_ = 0, taps_ = 1;
+  const KernelTable* kernels_ = nullptr;
+  Linear weights_;  // [n, 3 * channels], taps first
+  int channels_ = 0;
 };
 
 }  // namespace firstbyte::nn

@@ -46,10 +46,10 @@ Linear WeightLoader::LoadPointwise(const std::string& name, int n, int channels)
   return status_.ok() ? Linear(kernels_, weight, bias, n, channels) : Linear();
 }
 
-CausalConv WeightLoader::LoadConv(const std::string& name, int n, int channels, int taps) {
-  std::vector<float> weight = Read(name + ".weight", {n, channels, taps});
+CausalConv WeightLoader::LoadConv(const std::string& name, int n, int channels) {
+  std::vector<float> weight = Read(name + ".weight", {n, channels, CausalConv::kTaps});
   std::vector<float> bias = Read(name + ".bias", {n});
-  return status_.ok() ? CausalConv(kernels_, weight, bias, n, channels, taps) : CausalConv();
+  return status_.ok() ? CausalConv(kernels_, weight, bias, n, channels) : CausalConv();
 }
 
 WeightLoader::Outputs WeightLoader::ReadShuffled(const std::string& name,

@@ -31,7 +31,8 @@ class WeightLoader {
   Linear LoadPointwise(const std::string& name, int n, int channels);
   // `<name>.weight` [n, channels, 1, 1], the same on maps. `shuffle` as for LoadConv3x3.
   Linear LoadConv1x1(const std::string& name, int n, int channels, int shuffle = 1);
-  CausalConv LoadConv(const std::string& name, int n, int channels, int taps);
+  // `<name>.weight` [n, channels, 3] and bias.
+  CausalConv LoadConv(const std::string& name, int n, int channels);
   // `<name>.weight` [n, channels, 3, 3] and bias. shuffle r > 1: outputs are put in the order in
   // which a PixelShuffle of r can copy them, [r, r, n / r^2] instead of [n / r^2, r, r].
   Conv3x3 LoadConv3x3(const std::string& name, int n, int channels, int shuffle = 1);

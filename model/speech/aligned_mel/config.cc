@@ -45,7 +45,7 @@ VocoderConfig ReadVocoder(ConfigReader r) {
   VocoderConfig c;
   c.hidden_size = r.Int("hidden_size", 1, 4096);
   c.num_layers = r.Int("num_layers", 1, 32);
-  c.kernel_size = r.Int("kernel_size", 2, 9);
+  r.Exactly("kernel_size", 3);
   r.Exactly("look_ahead_mel_frames", 1);
   r.Exactly("subframe_samples", 80);
   r.Exactly("fft_size", 512);

@@ -38,7 +38,7 @@ struct DurationConfig {
 };
 
 struct VocoderConfig {
-  int hidden_size, num_layers, kernel_size, harmonic_cepstra, noise_cepstra;
+  int hidden_size, num_layers, harmonic_cepstra, noise_cepstra;
   double warp, output_scale;
 };
 

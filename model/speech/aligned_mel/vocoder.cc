@@ -6,10 +6,14 @@
 namespace firstbyte::aligned_mel {
 namespace {
 
-// Network rows that a decode makes: one for each mel frame that has its successor.
-int RowsOf(const DecodeRow& row) {
-  const int arriving = row.count * kStack + (row.state->holding ? 1 : 0);
-  return std::max(0, row.flush ? arriving : arriving - 1);
+// The network runs on tiles of four rows that stand still in the stream, so that it does not matter
+// how the stream is cut: a frame's last three mel frames wait for none of the next frame, its first
+// came with the frame before. So the first tile begins with a blank, and the one of a flush has
+// three behind the last mel frame.
+static_assert(kStack == kernels::kCausalRows);
+int TilesOf(const DecodeRow& row) {
+  const bool last = row.flush && (row.count > 0 || row.state->holding);
+  return row.count + (last ? 1 : 0);
 }
 
 }  // namespace
@@ -19,13 +23,12 @@ Vocoder::Vocoder(const VocoderConfig& config, PitchScale pitch, const nn::Kernel
     : kernels_(&kernels),
       config_(config),
       pitch_(pitch),
-      in_conv_(
-          weights->LoadConv("vocoder.in_conv", config.hidden_size, kFeatures, config.kernel_size)),
+      in_conv_(weights->LoadConv("vocoder.in_conv", config.hidden_size, kFeatures)),
       source_filter_(config, kernels) {
-  const int hidden = config.hidden_size, taps = config.kernel_size;
+  const int hidden = config.hidden_size;
   for (int i = 0; i < config.num_layers; ++i) {
     const std::string p = "vocoder.layers." + std::to_string(i) + ".";
-    layers_.push_back({weights->LoadConv(p + "conv", 2 * hidden, hidden, taps),
+    layers_.push_back({weights->LoadConv(p + "conv", 2 * hidden, hidden),
                        weights->LoadPointwise(p + "proj", hidden, hidden)});
   }
   out_ = weights->LoadPointwise("vocoder.out_proj",
@@ -34,15 +37,15 @@ Vocoder::Vocoder(const VocoderConfig& config, PitchScale pitch, const nn::Kernel
 
 Vocoder::Buffers::Buffers(const Vocoder& v)
     : input({kMaxRows, kFeatures}),
-      gathered({kMaxRows, static_cast<int64_t>(v.config_.kernel_size) *
-                              std::max(v.config_.hidden_size, kFeatures)}),
       hidden({kMaxRows, v.config_.hidden_size}),
       gates({kMaxRows, 2 * v.config_.hidden_size}),
       gated({kMaxRows, v.config_.hidden_size}),
       cepstra({kMaxRows, v.out_.outputs()}),
-      excitation(kMaxRows),
-      rows(kMaxRows) {
-  segments.reserve(kMaxRows);
+      conv(kMaxTiles, std::max(v.config_.hidden_size, kFeatures)) {
+  blanks.reserve(kMaxRows);
+  excitation.reserve(kMaxRows);
+  rows.reserve(kMaxRows);
+  segments.reserve(kMaxTiles);
 }
 
 VocoderState Vocoder::NewState(uint64_t seed) const {
@@ -57,8 +60,8 @@ void Vocoder::Decode(absl::Span<const DecodeRow> rows, Buffers* buffers) const {
   while (!rows.empty()) {
     size_t group = 0;
     int count = 0;
-    while (group < rows.size() && count + RowsOf(rows[group]) <= kMaxRows) {
-      count += RowsOf(rows[group++]);
+    while (group < rows.size() && group < kMaxTiles && count + TilesOf(rows[group]) <= kMaxTiles) {
+      count += TilesOf(rows[group++]);
     }
     DecodeGroup(rows.subspan(0, group), buffers);
     rows.remove_prefix(group);
@@ -67,59 +70,71 @@ void Vocoder::Decode(absl::Span<const DecodeRow> rows, Buffers* buffers) const {
 
 void Vocoder::DecodeGroup(absl::Span<const DecodeRow> rows, Buffers* b) const {
   b->segments.clear();
-  int count = 0;
+  b->blanks.clear();
+  b->excitation.clear();
+  b->rows.clear();
+  int tiles = 0;
   for (const DecodeRow& row : rows) {
-    const int staged = Stage(row, count, b);
-    b->segments.push_back({nullptr, staged});
-    count += staged;
+    b->segments.push_back({nullptr, TilesOf(row)});
+    Stage(row, tiles * kStack, b);
+    tiles += b->segments.back().tiles;
   }
-  if (count > 0) {
-    RunNetwork(rows, count, b);
-    source_filter_.Filter(absl::MakeConstSpan(b->rows).subspan(0, count), b->excitation.data(),
-                          &b->filter);
+  if (tiles > 0) {
+    RunNetwork(rows, tiles * kStack, b);
+    source_filter_.Filter(b->rows, b->excitation.data(), &b->filter);
   }
   for (const DecodeRow& row : rows) {
     if (row.flush) source_filter_.Flush(&row.state->source, row.output);
   }
 }
 
-// Puts network input and excitation of a stream's mel frames at buffer rows `at`...; returns how
-// many rows. A mel frame becomes speech when its successor arrives, which is the network's input.
-int Vocoder::Stage(const DecodeRow& row, int at, Buffers* b) const {
+// Puts network input and excitation of a stream's mel frames at buffer rows `at`... A mel frame
+// becomes speech when its successor arrives, which is the network's input.
+void Vocoder::Stage(const DecodeRow& row, int at, Buffers* b) const {
   VocoderState& state = *row.state;
-  const int first = at;
   for (int frame = 0; frame < row.count; ++frame) {
-    for (int mel = 0; mel < kStack; ++mel) {
+    for (int mel = 0; mel < kStack; ++mel, ++at) {
       const float* features = row.frames[frame] + mel * kFeatures;
       float arriving[kFeatures];
       std::copy_n(features, kFeatures, arriving);
       arriving[kVoicing] = features[kVoicing] > 0.5f ? 1.0f : 0.0f;
-      if (state.holding) StageHeld(arriving, row, at++, b);
+      if (state.holding) {
+        StageHeld(arriving, row, at, b);
+      } else {
+        b->blanks.push_back(at);
+      }
       std::copy_n(arriving, kFeatures, state.held);
       state.holding = true;
     }
   }
   if (row.flush && state.holding) {
-    StageHeld(state.held, row, at++, b);  // nothing follows the last one: it reads itself
+    StageHeld(state.held, row, at, b);  // nothing follows the last one: it reads itself
+    for (int behind = 1; behind < kStack; ++behind) b->blanks.push_back(at + behind);
     state.holding = false;
   }
-  return at - first;
 }
 
 void Vocoder::StageHeld(const float* input, const DecodeRow& row, int at, Buffers* b) const {
   VocoderState& state = *row.state;
   std::copy_n(input, kFeatures, b->input.data() + at * kFeatures);
   const float log_f0 = state.held[kLogF0] * pitch_.std + pitch_.mean;
+  b->excitation.emplace_back();
   source_filter_.Excite(state.seed, log_f0, state.held[kVoicing] > 0.5f, &state.source,
-                        &b->excitation[at]);
-  b->rows[at] = {&state.source, b->cepstra.data() + static_cast<int64_t>(at) * out_.outputs(),
-                 row.output};
+                        &b->excitation.back());
+  b->rows.push_back(
+      {&state.source, b->cepstra.data() + static_cast<int64_t>(at) * out_.outputs(), row.output});
+}
+
+void Vocoder::Blank(Buffers* b, const nn::Tensor& rows, int width) const {
+  for (int row : b->blanks) std::fill_n(rows.data() + row * width, width, 0.0f);
 }
 
 void Vocoder::RunNetwork(absl::Span<const DecodeRow> rows, int count, Buffers* b) const {
+  Blank(b, b->input, kFeatures);
   Convolve(in_conv_, rows, 0, b->input.data(), b->hidden.data(), nn::Epilogue::kSilu, b);
   int64_t tail = in_conv_.tail_floats();
   for (const Layer& layer : layers_) {
+    Blank(b, b->hidden, config_.hidden_size);
     Convolve(layer.conv, rows, tail, b->hidden.data(), b->gates.data(), nn::Epilogue::kNone, b);
     kernels_->tanh_gate(b->gates.data(), count, config_.hidden_size, b->gated.data());
     layer.proj.Forward(b->gated.data(), count, b->hidden.data(), nn::Epilogue::kAdd);
@@ -133,7 +148,7 @@ void Vocoder::Convolve(const nn::CausalConv& conv, absl::Span<const DecodeRow> r
   for (size_t i = 0; i < rows.size(); ++i) {
     b->segments[i].tail = rows[i].state->tails.data() + tail;
   }
-  conv.Forward(x, b->segments, b->gathered.data(), y, epilogue);
+  conv.Forward(x, b->segments, &b->conv, y, epilogue);
 }
 
 }  // namespace firstbyte::aligned_mel

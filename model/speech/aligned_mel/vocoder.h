@@ -47,8 +47,10 @@ class Vocoder {
   // The work memory, made once for a lane.
   struct Buffers {
     explicit Buffers(const Vocoder& vocoder);
-    nn::Tensor input, gathered, hidden, gates, gated, cepstra;  // [kMaxRows, ...]
-    std::vector<Excitation> excitation;
+    nn::Tensor input, hidden, gates, gated, cepstra;  // [kMaxRows, ...]
+    nn::CausalConv::Scratch conv;
+    std::vector<int> blanks;             // rows of no mel frame: zeros in every layer
+    std::vector<Excitation> excitation;  // of the others
     std::vector<FilterRow> rows;
     std::vector<nn::ConvSegment> segments;
     SourceFilter::Buffers filter;
@@ -63,16 +65,17 @@ class Vocoder {
   void Decode(absl::Span<const DecodeRow> rows, Buffers* buffers) const;
 
  private:
-  // Mel frames in one pass of the network: enough to fill its tiles, small enough for the cache.
-  static constexpr int kMaxRows = 256;
+  // Frames in one pass of the network: enough to fill its tiles, small enough for the cache.
+  static constexpr int kMaxTiles = 64, kMaxRows = kMaxTiles * kStack;
 
   struct Layer {
     nn::CausalConv conv;
     nn::Linear proj;
   };
 
-  int Stage(const DecodeRow& row, int at, Buffers* buffers) const;
+  void Stage(const DecodeRow& row, int at, Buffers* buffers) const;
   void StageHeld(const float* input, const DecodeRow& row, int at, Buffers* buffers) const;
+  void Blank(Buffers* buffers, const nn::Tensor& rows, int width) const;
   void RunNetwork(absl::Span<const DecodeRow> rows, int count, Buffers* buffers) const;
   void Convolve(const nn::CausalConv& conv, absl::Span<const DecodeRow> rows, int64_t tail,
                 const float* x, float* y, nn::Epilogue epilogue, Buffers* buffers) const;

@@ -43,55 +43,57 @@ TEST(Linear, MatchesAten) {
 
 class CausalConvTest : public testing::Test {
  protected:
-  static constexpr int kOut = 33, kIn = 12, kTaps = 3, kRows = 29;
+  static constexpr int kOut = 33, kIn = 12, kTaps = CausalConv::kTaps, kTiles = 9;
+  static constexpr int kTile = kernels::kCausalRows, kRows = kTiles * kTile;
 
   CausalConvTest()
       : weight_(Random(kOut * kIn * kTaps, 4)),
         bias_(Random(kOut, 5)),
         x_(Random(kRows * kIn, 6)),
-        conv_(kernels::Kernels(), weight_, bias_, kOut, kIn, kTaps) {}
+        conv_(kernels::Kernels(), weight_, bias_, kOut, kIn) {}
 
-  // The stream's rows through pieces of the given sizes, the last repeated.
+  // The stream's tiles through pieces of the given sizes, the last repeated.
   std::vector<float> Stream(std::vector<int> sizes) {
-    std::vector<float> tail(conv_.tail_floats(), 0.0f), scratch(conv_.scratch_floats(kRows));
-    std::vector<float> y(kRows * kOut);
-    for (size_t at = 0, i = 0; at < kRows; ++i) {
-      int rows = std::min<int>(sizes[std::min(i, sizes.size() - 1)], kRows - static_cast<int>(at));
-      ConvSegment segment{tail.data(), rows};
-      conv_.Forward(&x_[at * kIn], {&segment, 1}, scratch.data(), &y[at * kOut]);
-      at += rows;
+    std::vector<float> tail(conv_.tail_floats(), 0.0f), y(kRows * kOut);
+    for (int at = 0, i = 0; at < kTiles; ++i) {
+      const int size = sizes[std::min<size_t>(i, sizes.size() - 1)];
+      ConvSegment segment{tail.data(), std::min(size, kTiles - at)};
+      conv_.Forward(&x_[at * kTile * kIn], {&segment, 1}, &scratch_, &y[at * kTile * kOut]);
+      at += segment.tiles;
     }
     return y;
   }
 
   std::vector<float> weight_, bias_, x_;
   CausalConv conv_;
+  CausalConv::Scratch scratch_{kTiles, kIn};
 };
 
 TEST_F(CausalConvTest, MatchesAten) {
-  auto y = Stream({kRows});
+  auto y = Stream({kTiles});
   auto padded = at::constant_pad_nd(View(x_, {1, kRows, kIn}).transpose(1, 2), {kTaps - 1, 0});
   auto theirs = at::conv1d(padded, View(weight_, {kOut, kIn, kTaps}), View(bias_, {kOut}));
   ExpectClose(y, {kRows, kOut}, theirs[0].transpose(0, 1));
 }
 
 TEST_F(CausalConvTest, CutsDoNotShow) {
-  auto whole = Stream({kRows});
-  for (std::vector<int> sizes : {std::vector{1}, {2}, {5, 1, 3}, {1, 16, 4}}) {
+  auto whole = Stream({kTiles});
+  for (std::vector<int> sizes : {std::vector{1}, {2}, {5, 1, 3}, {1, 7, 1}}) {
     EXPECT_EQ(Stream(sizes), whole);
   }
 }
 
 TEST_F(CausalConvTest, SegmentsDoNotMeet) {
-  std::vector<float> tail(conv_.tail_floats(), 0.0f), scratch(conv_.scratch_floats(kRows));
-  std::vector<float> other_tail = Random(conv_.tail_floats(), 8), y(kRows * kOut);
-  auto whole = Stream({kRows});
-  const int other = 10;  // the first ten rows belong to somebody else
-  std::vector<ConvSegment> segments = {{other_tail.data(), other}, {tail.data(), kRows - other}};
-  std::vector<float> mixed = Random(other * kIn, 9);
-  mixed.insert(mixed.end(), x_.begin(), x_.begin() + (kRows - other) * kIn);
-  conv_.Forward(mixed.data(), segments, scratch.data(), y.data());
-  EXPECT_EQ(0, std::memcmp(&y[other * kOut], whole.data(), sizeof(float) * (kRows - other) * kOut));
+  std::vector<float> tail(conv_.tail_floats(), 0.0f), y(kRows * kOut);
+  std::vector<float> other_tail = Random(conv_.tail_floats(), 8);
+  auto whole = Stream({kTiles});
+  const int other = 3;  // the first tiles belong to somebody else
+  std::vector<ConvSegment> segments = {{other_tail.data(), other}, {tail.data(), kTiles - other}};
+  std::vector<float> mixed = Random(other * kTile * kIn, 9);
+  mixed.insert(mixed.end(), x_.begin(), x_.begin() + (kTiles - other) * kTile * kIn);
+  conv_.Forward(mixed.data(), segments, &scratch_, y.data());
+  EXPECT_EQ(0, std::memcmp(&y[other * kTile * kOut], whole.data(),
+                           sizeof(float) * (kTiles - other) * kTile * kOut));
 }
 
 TEST(RmsNorm, MatchesItsFormula) {
