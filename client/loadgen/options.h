@@ -38,7 +38,8 @@ struct LoadOptions {
   std::vector<absl::Duration> trace;            // kTrace
   absl::Duration duration = absl::Seconds(30);  // measured, after the warm-up
   int64_t max_calls = 0;  // ends the run early once so many were measured; 0: no such limit
-  int64_t min_calls = 0;  // the run goes on until then, at most ten times as long
+  // The run goes on until so many were measured, at most ten times as long or a minute.
+  int64_t min_calls = 0;
   absl::Duration warmup = absl::Seconds(5);          // not counted; first starts are spread over it
   absl::Duration drain_timeout = absl::Seconds(30);  // then what is still under way is cancelled
   absl::Duration jitter_buffer = absl::Milliseconds(20);

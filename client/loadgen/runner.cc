@@ -16,7 +16,9 @@ namespace {
 constexpr absl::Duration kRetryAfterError = absl::Milliseconds(200);
 constexpr absl::Duration kProgressPeriod = absl::Seconds(1);
 constexpr absl::Duration kGoneAfter = absl::Seconds(2);  // a restart takes less
-constexpr int kLongest = 10;  // durations, where `min_calls` make a run longer
+// Where `min_calls` make a run longer: so many durations, or this if that is more.
+constexpr int kLongest = 10;
+constexpr absl::Duration kLongEnough = absl::Minutes(1);
 
 absl::Time Now() { return Clock::Steady().Now(); }
 
@@ -42,7 +44,10 @@ class Runner {
   Tally Run() {
     begin_ = Now();
     measure_from_ = begin_ + options_.warmup;
-    stop_at_ = measure_from_ + options_.duration * (options_.min_calls > 0 ? kLongest : 1);
+    stop_at_ = measure_from_ + options_.duration;
+    if (options_.min_calls > 0) {
+      stop_at_ = measure_from_ + std::max(options_.duration * kLongest, kLongEnough);
+    }
     ScheduleFirst();
     absl::Time next_progress = begin_ + kProgressPeriod;
     while (!due_.empty() || in_flight_ > 0) {

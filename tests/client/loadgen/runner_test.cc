@@ -128,8 +128,6 @@ TEST_F(RunnerTest, ARunGoesOnUntilEnoughWasMeasured) {
   options_.min_calls = 25;
   options_.level = {LoadMode::kQps, 2000};
   options_.arrival = ArrivalKind::kConstant;
-  EXPECT_LT(Run().calls, 25) << "ten times the duration is all there is";
-  options_.duration = absl::Milliseconds(100);
   EXPECT_GE(Run().calls, 25);
 }
 
