@@ -99,7 +99,7 @@ class Scheduling {
     ledger_ = std::make_unique<AdmissionLedger>(std::vector<std::vector<int>>{{slots}});
     lane_ = std::make_unique<Lane>(std::move(models), LaneOptions{.clock = &clock_});
     for (int i = 0; i < slots; ++i) {
-      auto seat = ledger_->Admit(0);
+      auto seat = ledger_->Admit({});
       Check(seat.status());
       const Lane::SessionId id = lane_->Open({.max_lead = absl::Seconds(60),
                                               .port = std::make_shared<Listener>(),
