@@ -7,7 +7,7 @@ namespace {
 
 constexpr absl::Duration kForgetStart = absl::Seconds(1);
 constexpr double kKeepOfOldSteps = 63.0 / 64;  // by each new one
-constexpr double kMostSlowness = 100;          // one stalled step must not shut the door for long
+constexpr double kMostSlowness = 16;           // one stalled step must not shut the door for long
 
 // Batches that `sessions` make a period: one as soon as there is a whole session.
 double Batches(double sessions, int batch) {
