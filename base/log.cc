@@ -63,6 +63,12 @@ absl::Status ConfigureLog(LogFormat format, absl::string_view level) {
   return absl::OkStatus();
 }
 
+std::string SetLogLevel(absl::string_view level) {
+  const spdlog::string_view_t previous = spdlog::level::to_string_view(Logger()->level());
+  Logger()->set_level(spdlog::level::from_str(std::string(level)));
+  return std::string(previous.data(), previous.size());
+}
+
 void LogDebug(absl::string_view event, const LogFields& fields) {
   Write(spdlog::level::debug, event, fields);
 }

@@ -18,6 +18,9 @@ enum class LogFormat { kText, kJson };
 // Sets format and level ("debug", "info", "warning", "error"). Call once, before threads start.
 absl::Status ConfigureLog(LogFormat format, absl::string_view level);
 
+// Changes the level to one that ConfigureLog() knows and returns the one before. Any thread.
+std::string SetLogLevel(absl::string_view level);
+
 using LogFields = nlohmann::json;  // an object: {{"model", "rms"}, {"seconds", 0.4}}
 
 // Thread-safe. `event` is a short snake_case name, the same for every occurrence.
