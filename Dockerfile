@@ -31,7 +31,7 @@ USER 65532:65532
 EXPOSE 50051 9464
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/opt/firstbyte/bin/firstbyted"]
-CMD ["--listen", "0.0.0.0:50051", "--metrics-listen", "0.0.0.0:9464", "--log-format", "json"]
+CMD ["--listen", "0.0.0.0:50051", "--metrics-listen", "0.0.0.0:9464", "--admin-listen", "127.0.0.1:50052", "--log-format", "json"]
 
 FROM runtime-cpu AS runtime-cuda
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility

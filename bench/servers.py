@@ -39,7 +39,7 @@ class Server:
         service, _, mode = name.partition("-")
         if name == "firstbyted":
             command = [self.build / "bin/firstbyted", "--listen", self.target, "--metrics-listen",
-                       self.metrics, "--models-dir", models]
+                       self.metrics, "--admin-listen", "off", "--models-dir", models]
         elif service == "speech":
             command = [PYTHON, "-m", "bench.peers.server", "--mode", mode, "--port", port, "--model",
                        Path(models) / "aligned-mel-en", "--front-end",

@@ -37,6 +37,11 @@ HostOptions OptionsOf(const Config& config, std::atomic<bool>* device_lost) {
   HostOptions options;
   options.listen = config.listen;
   options.metrics_listen = config.metrics_listen;
+  options.admin_listen = config.admin_listen;
+  options.flight = {.max_bytes = int64_t{config.flight_mib} << 20,
+                    .inputs = config.flight_inputs == "on"};
+  options.flight_dir = config.flight_dir;
+  options.on_drain_asked = [] { StopSignal::Raise(); };
   options.default_max_lead = config.max_lead;
   options.build = {.version = kVersion,
                    .isa = std::string(kernels::IsaName(kernels::PreferredIsa()))};
@@ -81,6 +86,7 @@ int Run(const Config& config, const std::string& binary) {
                     {"listen", config.listen},
                     {"port", (*host)->port()},
                     {"metrics_port", (*host)->metrics_port()},
+                    {"admin_port", (*host)->admin_port()},
                     {"seconds", absl::ToDoubleSeconds(absl::Now() - begin)}});
 
   const int signal = stop.Wait();

@@ -18,6 +18,7 @@ namespace firstbyte {
 struct Config {
   std::string listen = "127.0.0.1:50051";         // host:port, or unix:/path
   std::string metrics_listen = "127.0.0.1:9464";  // host:port, or "off"
+  std::string admin_listen = "127.0.0.1:50052";   // host:port, or "off" or empty
   std::string models_dir;                         // empty: FindModelsDir() looks for it
   std::vector<std::string> models;                // empty: every model of the folder
   std::string device = "cpu";
@@ -46,6 +47,9 @@ struct Config {
   std::string token_secret_file;  // see token_secret
   absl::Duration lame_duck = absl::ZeroDuration();
   absl::Duration drain_timeout = absl::Seconds(30);
+  int flight_mib = 4;                 // for each lane; 0: no flight recorder
+  std::string flight_inputs = "off";  // or "on"
+  std::string flight_dir;             // empty: not written when the device is lost
   std::string log_format = "text";
   std::string log_level = "info";
 

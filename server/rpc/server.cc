@@ -2,42 +2,20 @@
 
 #include <algorithm>
 
-#include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/log.h"
 #include "grpc/support/log.h"
 #include "grpcpp/alarm.h"
-#include "grpcpp/ext/proto_server_reflection_plugin.h"
-#include "grpcpp/server_builder.h"
 #include "nlohmann/json.hpp"
-#include "server/rpc/address.h"
+#include "server/rpc/listener.h"
 #include "server/stream/world_store.h"
 
 namespace firstbyte {
 namespace {
 
-constexpr int kMaxReceiveBytes = 8 << 20;  // an image of 4 MiB, and one that is refused by us
 constexpr absl::Duration kMaxParking = absl::Seconds(10);
 // For clients to read the end of their streams before the connection closes.
 constexpr absl::Duration kLinger = absl::Milliseconds(100);
-constexpr int kMaxMetadataBytes = 8 << 10;
-
-// Keepalive finds peers that vanished without a FIN, and lets clients behind a NAT ping.
-// Connections are renewed each hour, without an end to the grace: a finite one kills long streams.
-void SetChannelArguments(grpc::ServerBuilder* builder) {
-  builder->SetMaxReceiveMessageSize(kMaxReceiveBytes);
-  builder->AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
-  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
-  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
-  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  builder->AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 20'000);
-  builder->AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, 3'600'000);
-  builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10'000);
-  // Two servers must not share a port without anyone noticing.
-  builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-}
 
 }  // namespace
 
@@ -48,19 +26,15 @@ RpcServer::RpcServer(absl::Duration first_message_timeout)
 
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const std::string& address,
                                                             absl::Duration first_message_timeout) {
-  absl::Status bindable = CheckBindable(address);
-  if (!bindable.ok()) return bindable;
-  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   std::unique_ptr<RpcServer> self(new RpcServer(first_message_timeout));
   grpc::ServerBuilder builder;
-  SetChannelArguments(&builder);
-  builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &self->port_);
   builder.RegisterService(&self->speech_);
   builder.RegisterService(&self->worlds_);
   builder.RegisterService(&self->health_);
   builder.RegisterCallbackGenericService(&self->unserved_);
-  self->server_ = builder.BuildAndStart();
-  if (!self->server_) return absl::UnavailableError(absl::StrCat("cannot listen on ", address));
+  auto server = StartListening(address, &builder, &self->port_);
+  if (!server.ok()) return server.status();
+  self->server_ = *std::move(server);
   return self;
 }
 

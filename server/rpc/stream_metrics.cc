@@ -148,14 +148,14 @@ void StreamMetrics::OnActionToFrame(const std::string& model, absl::Duration del
   metrics_.world(model).action_to_frame.Observe(delay);
 }
 
-void StreamMetrics::OnStep(const ModelInfo& model, Stage stage, int batch,
-                           absl::Duration duration) {
-  const ModelMetrics& metrics = metrics_.model(model.name);
-  auto it = metrics.stages.find(std::string(StageName(stage)));
+void StreamMetrics::OnStep(const LaneStep& step) {
+  const ModelMetrics& metrics = metrics_.model(step.info.name);
+  const auto batch = static_cast<double>(step.sessions.size());
+  auto it = metrics.stages.find(std::string(StageName(step.stage)));
   if (it == metrics.stages.end()) return;
-  it->second.step.Observe(duration);
+  it->second.step.Observe(step.end - step.begin);
   it->second.batch_size.Observe(batch);
-  if (stage == Stage::kGenerate && !model.world) metrics.frames.Add(batch);
+  if (step.stage == Stage::kGenerate && !step.info.world) metrics.frames.Add(batch);
   metrics.last_step_timestamp.Set(absl::ToDoubleSeconds(absl::Now() - absl::UnixEpoch()));
 }
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "metrics/metrics.h"
-#include "model/model.h"
+#include "server/scheduler/lane_events.h"
 #include "server/stream/stream_observer.h"
 
 namespace firstbyte {
@@ -31,7 +31,7 @@ class StreamMetrics : public StreamObserver {
   void OnActionToFrame(const std::string& model, absl::Duration delay) override;
 
   // For LaneOptions::on_step.
-  void OnStep(const ModelInfo& model, Stage stage, int batch, absl::Duration duration);
+  void OnStep(const LaneStep& step);
 
  private:
   void ObserveStream(Method method, const RequestRecord& record);  // one that was admitted

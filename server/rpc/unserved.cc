@@ -15,8 +15,8 @@ grpc::ServerGenericBidiReactor* UnservedMethods::CreateReactor(
   const bool ours = absl::StartsWith(method, "/firstbyte.v1.AdminService/");
   ErrorDetail detail{.reason = ours ? "NOT_SUPPORTED" : "UNKNOWN_METHOD",
                      .metadata = {{"method", method}}};
-  const std::string message = absl::StrCat(
-      method, ours ? " is not served by this version" : " is not a method of this server");
+  const std::string message = absl::StrCat(method, ours ? " is served on the port of --admin-listen"
+                                                        : " is not a method of this server");
   return new Refusal<grpc::ServerGenericBidiReactor>(
       Error(absl::StatusCode::kUnimplemented, std::move(detail), message), rpc);
 }

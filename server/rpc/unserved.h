@@ -5,8 +5,8 @@
 
 namespace firstbyte {
 
-// UNIMPLEMENTED with ErrorInfo: NOT_SUPPORTED for a method of our protos that a later version will
-// serve (AdminService), UNKNOWN_METHOD for any other. Thread-safe.
+// UNIMPLEMENTED with ErrorInfo: NOT_SUPPORTED for AdminService, which has a port of its own,
+// UNKNOWN_METHOD for any other. Thread-safe.
 class UnservedMethods : public grpc::CallbackGenericService {
  public:
   grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* rpc) override;

@@ -184,6 +184,11 @@ AdmissionLedger::Usage AdmissionLedger::usage(int model) const {
   return usage;
 }
 
+AdmissionLedger::Usage AdmissionLedger::usage(int model, int lane) const {
+  MutexLock lock(&mu_);
+  return {.used = lanes_[lane].sessions(model), .total = slots_[model][lane]};
+}
+
 double AdmissionLedger::load(int lane) const {
   MutexLock lock(&mu_);
   return lanes_[lane].load();

@@ -99,6 +99,7 @@ class AdmissionLedger {
     int total = 0;
   };
   Usage usage(int model) const;
+  Usage usage(int model, int lane) const;
   double load(int lane) const;  // share of its time that its sessions need
 
  private:

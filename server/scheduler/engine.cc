@@ -33,6 +33,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(
   std::unique_ptr<Engine> engine(new Engine(std::move(infos), std::move(slots), limits));
   for (int i = 0; i < static_cast<int>(lane_models.size()); ++i) {
     LaneOptions own = options;
+    own.index = i;
     own.on_cost = [ledger = &engine->ledger_, i](absl::Duration predicted, absl::Duration took) {
       ledger->ObserveStep(i, predicted, took);
     };

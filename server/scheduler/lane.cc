@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "base/trace.h"
 #include "nlohmann/json.hpp"
 
 namespace firstbyte {
@@ -30,6 +31,7 @@ struct Lane::OpenSession {
   int tenant = 0;  // index into recent_
   bool starting = true;
   bool paused = false;
+  StreamPort::Standing standing = StreamPort::Standing::kWaiting;  // as the stream knows it
   absl::Time last_input;
   absl::Time ready = absl::InfiniteFuture();  // first clause arrived
   std::optional<absl::Time> busy_since;       // has work, without a break
@@ -41,7 +43,11 @@ struct Lane::OpenSession {
 };
 
 Lane::Lane(std::vector<std::unique_ptr<Model>> models, LaneOptions options)
-    : models_(std::move(models)), options_(std::move(options)) {
+    : models_(std::move(models)),
+      options_(std::move(options)),
+      watcher_(options_.index < static_cast<int>(options_.watchers.size())
+                   ? options_.watchers[options_.index]
+                   : nullptr) {
   for (const auto& model : models_) max_batch_.push_back(model->info().max_batch);
   block_costs_.resize(models_.size());
   session_costs_.resize(models_.size());
@@ -76,8 +82,9 @@ Lane::SessionId Lane::Open(SessionRequest request) {
   return id;
 }
 
-void Lane::Push(SessionId id, Input input) {
-  Enqueue({.kind = Command::Kind::kPush, .id = id, .input = std::move(input)});
+void Lane::Push(SessionId id, Input input, std::shared_ptr<const RawInput> said) {
+  Enqueue(
+      {.kind = Command::Kind::kPush, .id = id, .input = std::move(input), .said = std::move(said)});
 }
 
 void Lane::Close(SessionId id) { Enqueue({.kind = Command::Kind::kClose, .id = id}); }
@@ -102,6 +109,7 @@ void Lane::Loop() {
     MutexLock lock(&mu_);
     if (stopping_) return;
     if (idle > absl::ZeroDuration() && commands_.empty() && !woken_) {
+      TraceSpan wait(options_.tracer, "wait");
       // Capped, because a wait for ever would overflow the clock.
       wake_.WaitFor(&mu_, absl::ToChronoMicroseconds(std::min(idle, absl::Minutes(1))));
     }
@@ -123,6 +131,7 @@ absl::Duration Lane::Iterate() {
 }
 
 absl::Duration Lane::RunOnce() {
+  TraceSpan round(options_.tracer, "round");
   Collect();
   const absl::Time now = options_.clock->Now();
   absl::Duration sleep = absl::InfiniteDuration();
@@ -135,10 +144,16 @@ absl::Duration Lane::RunOnce() {
     open.push_back(session.get());
     views.push_back(std::move(view));
   }
-  auto quantum = ChooseQuantum(views, max_batch_, costs_, recent_, options_.policy, now);
+  auto quantum = Choose(views, now);
   if (quantum) Run(*quantum, open);
   const bool ended = EndIdle(now, &sleep);
   return began || quantum || ended ? absl::ZeroDuration() : std::max(sleep, absl::Microseconds(1));
+}
+
+std::optional<Quantum> Lane::Choose(absl::Span<const SessionView> views, absl::Time now) {
+  TraceSpan span(options_.tracer, "choose");
+  if (span) span->batch = static_cast<int>(views.size());
+  return ChooseQuantum(views, max_batch_, costs_, recent_, options_.policy, now);
 }
 
 // Worlds at a block boundary take in what their players did. False: none did; then `sleep` is at
@@ -158,12 +173,18 @@ bool Lane::BeginBlocks(absl::Time now, absl::Duration* sleep) {
 void Lane::BeginBlock(OpenSession& open, absl::Time now) {
   StreamPort::BlockPlan plan = open.request.port->BeginBlock(now);
   if (plan.save) open.request.port->Saved(open.session->Save());
+  auto said = plan.said.begin();
   for (Input& input : plan.inputs) {
-    if (auto pushed = open.session->Push(std::move(input)); !pushed.ok()) {
-      return End(open.id, pushed);
-    }
+    const RawInput* source = Begins(input) && said != plan.said.end() ? &*said++ : nullptr;
+    auto pushed = PushTo(open, std::move(input), source);
+    if (!pushed.ok()) return End(open.id, pushed);
   }
   Publish(open);
+}
+
+absl::Status Lane::PushTo(OpenSession& open, Input input, const RawInput* said) {
+  if (watcher_) watcher_->OnPush(open.id, input, said);
+  return open.session->Push(std::move(input));
 }
 
 bool Lane::EndIdle(absl::Time now, absl::Duration* sleep) {
@@ -203,7 +224,7 @@ void Lane::Apply(Command command) {
   }
   open.last_input = options_.clock->Now();
   if (Begins(command.input)) open.ready = std::min(open.ready, open.last_input);
-  absl::Status pushed = open.session->Push(std::move(command.input));
+  absl::Status pushed = PushTo(open, std::move(command.input), command.said.get());
   if (!pushed.ok()) {
     End(command.id, pushed);
     return;
@@ -222,6 +243,9 @@ void Lane::OpenOne(SessionId id, SessionRequest request) {
   absl::StatusOr<std::unique_ptr<Session>> session = DeviceLost();
   if (!lost_) session = model.Open(open->request.spec);
   if (session.ok()) open->session = *std::move(session);
+  if (session.ok() && watcher_) {
+    watcher_->OnOpen(id, open->model(), open->request.spec, open->request.said.get());
+  }
   sessions_[id] = std::move(open);
   if (!session.ok()) End(id, session.status());
 }
@@ -246,6 +270,7 @@ SessionView Lane::View(OpenSession& open, absl::Time now) {
         absl::Seconds(1) * info.samples_per_frame / static_cast<double>(info.sample_rate_hertz);
   }
   view.paused = open.paused = UpdatePaused(view);
+  TellStanding(open, view);
 
   if (!view.work.any()) open.busy_since.reset();
   if (view.work.any() && !open.busy_since) open.busy_since = now;
@@ -259,22 +284,43 @@ SessionView Lane::View(OpenSession& open, absl::Time now) {
   return view;
 }
 
+void Lane::TellStanding(OpenSession& open, const SessionView& view) {
+  using Standing = StreamPort::Standing;
+  const Standing standing = !view.work.any() ? Standing::kWaiting
+                            : view.paused    ? Standing::kPaused
+                                             : Standing::kRunning;
+  if (standing == open.standing) return;
+  open.standing = standing;
+  open.request.port->Stands(standing);
+}
+
 void Lane::Run(const Quantum& quantum, const std::vector<OpenSession*>& sessions) {
   std::vector<OpenSession*> batch;
   std::vector<int> waiting;
   std::vector<Session*> raw;
+  std::vector<SessionId> ids;
   for (int index : quantum.sessions) {
     OpenSession* open = sessions[index];
     batch.push_back(open);
     raw.push_back(open->session.get());
+    ids.push_back(open->id);
     waiting.push_back(open->session->work().clauses_waiting);
     if (quantum.stage == Stage::kDecode) open->request.port->Reserve(quantum.frames);
   }
   Model& model = *models_[quantum.model];
   StepReport report;
   const absl::Time begin = options_.clock->Now();
-  absl::Status status = model.Wait(model.Submit(quantum.stage, raw, quantum.frames), &report);
+  absl::Status status = Step(quantum, raw, &report);
   const absl::Time end = options_.clock->Now();
+  Report({.lane = options_.index,
+          .model = quantum.model,
+          .info = model.info(),
+          .stage = quantum.stage,
+          .frames = quantum.frames,
+          .sessions = ids,
+          .begin = begin,
+          .end = end},
+         status);
   if (absl::IsResourceExhausted(status) && batch.size() > 1) {
     // Nobody advanced. The other half is chosen again by the next iterations.
     max_batch_[quantum.model] = static_cast<int>(batch.size() / 2);
@@ -287,9 +333,6 @@ void Lane::Run(const Quantum& quantum, const std::vector<OpenSession*>& sessions
   }
   if (!status.ok()) return LoseDevice(status);
   Charge(quantum, batch, end - begin);
-  if (options_.on_step) {
-    options_.on_step(model.info(), quantum.stage, static_cast<int>(batch.size()), end - begin);
-  }
   const absl::Duration at_warm_up = costs_.PredictAtWarmUp(
       quantum.model, quantum.stage, quantum.frames, static_cast<int>(batch.size()));
   if (options_.on_cost && at_warm_up > absl::ZeroDuration()) {
@@ -306,6 +349,24 @@ void Lane::Run(const Quantum& quantum, const std::vector<OpenSession*>& sessions
     if (open.session->work().clauses_waiting < waiting[i]) open.request.port->ClauseBegun();
     Publish(open);
   }
+  if (watcher_) watcher_->OnStepTold();
+}
+
+absl::Status Lane::Step(const Quantum& quantum, absl::Span<Session* const> batch,
+                        StepReport* report) {
+  Model& model = *models_[quantum.model];
+  TraceSpan span(options_.tracer, StageName(quantum.stage));
+  if (span) {
+    span->SetLabel(model.info().name);
+    span->batch = static_cast<int>(batch.size());
+    span->frames = quantum.frames;
+  }
+  return model.Wait(model.Submit(quantum.stage, batch, quantum.frames), report);
+}
+
+void Lane::Report(const LaneStep& step, const absl::Status& status) {
+  if (watcher_) watcher_->OnStep(step, status);
+  if (options_.on_step && status.ok()) options_.on_step(step);
 }
 
 void Lane::Charge(const Quantum& quantum, const std::vector<OpenSession*>& batch,
@@ -330,8 +391,12 @@ void Lane::Account(OpenSession& open, Stage stage, int batch, absl::Time begin, 
 }
 
 void Lane::Publish(OpenSession& open) {
+  TraceSpan span(options_.tracer, "publish");
+  if (span) span->id = static_cast<int64_t>(open.id);
   Output output = open.session->Take();
-  if (output.block >= 0 || !output.samples.empty()) open.request.seat.Started();
+  const bool media = output.block >= 0 || !output.samples.empty();
+  if (media) open.request.seat.Started();
+  if (media && watcher_) watcher_->OnMedia(open.id, output);
   if (output.block >= 0) {
     open.request.port->DeliverBlock(std::move(output), open.times);
   } else {
@@ -350,6 +415,7 @@ void Lane::End(SessionId id, const absl::Status& status) {
     MutexLock lock(&mu_);
     ports_.erase(id);
   }
+  if (watcher_ && open.session) watcher_->OnEnd(id, status);
   if (open.running_since) open.times.running += options_.clock->Now() - *open.running_since;
   recent_.Leave(open.tenant);
   open.session.reset();        // frees the slot, then

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -20,19 +21,25 @@
 #include "base/mutex.h"
 #include "model/model.h"
 #include "server/scheduler/admission.h"
+#include "server/scheduler/lane_events.h"
 #include "server/scheduler/load.h"
 #include "server/scheduler/policy.h"
 #include "server/scheduler/stream_port.h"
 
 namespace firstbyte {
 
+class Tracer;
+
 struct LaneOptions {
   PolicyOptions policy;
   // A voice's slot without input is released after this; a world's stream sees to that itself.
   absl::Duration idle_timeout = absl::Seconds(60);
   const Clock* clock = &Clock::Steady();
-  // Called on the lane after each step; for metrics.
-  std::function<void(const ModelInfo&, Stage, int batch, absl::Duration)> on_step;
+  int index = 0;  // of the lane in the engine
+  // Called on the lane after each step that advanced its sessions; for metrics.
+  std::function<void(const LaneStep&)> on_step;
+  std::vector<LaneWatcher*> watchers;  // by index; see all that goes in and out; outlive the lane
+  Tracer* tracer = nullptr;            // outlives the lane
   // Called on the lane after each step that warm-up measured: how long it took then, and now.
   std::function<void(absl::Duration at_warm_up, absl::Duration took)> on_cost;
   // A lane that is in the middle of something for this long has stalled; 0: nobody looks.
@@ -47,6 +54,7 @@ struct SessionRequest {
   absl::Duration max_lead = absl::Seconds(4);
   std::shared_ptr<StreamPort> port;
   Seat seat;  // from the admission ledger; released after the session's slot is free
+  std::shared_ptr<const RawInput> said;  // spec.scene was prepared from it; for a watcher
 };
 
 class Lane {
@@ -62,13 +70,15 @@ class Lane {
   absl::Status WarmUp();
   void Start();
 
+  int index() const { return options_.index; }
   const Model& model(int index) const { return *models_[index]; }
   // Worlds: steps from the actions of a block to its pictures, alone; zero before WarmUp().
   absl::Duration block_cost(int model) const { return block_costs_[model]; }
   const SessionCost& session_cost(int model) const { return session_costs_[model]; }
 
   SessionId Open(SessionRequest request);
-  void Push(SessionId id, Input input);
+  // `said`: what it was prepared from, for a watcher.
+  void Push(SessionId id, Input input, std::shared_ptr<const RawInput> said = nullptr);
   void Close(SessionId id);  // cancel: the slot is free within one step; Ended(kCancelled) follows
   void Wake();               // outbox room or playback changed
 
@@ -87,6 +97,7 @@ class Lane {
     SessionId id;
     std::unique_ptr<SessionRequest> request;
     Input input = EndOfInput{};
+    std::shared_ptr<const RawInput> said = nullptr;
   };
 
   void Loop();
@@ -97,10 +108,15 @@ class Lane {
   void OpenOne(SessionId id, SessionRequest request);
   bool BeginBlocks(absl::Time now, absl::Duration* sleep);
   void BeginBlock(OpenSession& session, absl::Time now);
+  absl::Status PushTo(OpenSession& session, Input input, const RawInput* said);
   bool EndIdle(absl::Time now, absl::Duration* sleep);
   SessionView View(OpenSession& session, absl::Time now);
+  void TellStanding(OpenSession& session, const SessionView& view);
   void Run(const Quantum& quantum, const std::vector<OpenSession*>& sessions);
   void Charge(const Quantum& quantum, const std::vector<OpenSession*>& batch, absl::Duration took);
+  std::optional<Quantum> Choose(absl::Span<const SessionView> views, absl::Time now);
+  absl::Status Step(const Quantum& quantum, absl::Span<Session* const> batch, StepReport* report);
+  void Report(const LaneStep& step, const absl::Status& status);
   void Account(OpenSession& session, Stage stage, int batch, absl::Time begin, absl::Time end);
   void Publish(OpenSession& session);
   void End(SessionId id, const absl::Status& status);
@@ -108,6 +124,7 @@ class Lane {
 
   const std::vector<std::unique_ptr<Model>> models_;
   const LaneOptions options_;
+  LaneWatcher* const watcher_;
   StepCosts costs_;
   RecentTime recent_;
   std::vector<int> max_batch_;

@@ -37,8 +37,9 @@ class StreamPort {
 
   // What happens at a block boundary, in this order.
   struct BlockPlan {
-    bool save = false;          // call Saved() with the session's state
-    std::vector<Input> inputs;  // prompts, resets, then the actions of the block or EndOfInput
+    bool save = false;           // call Saved() with the session's state
+    std::vector<Input> inputs;   // prompts, resets, then the actions of the block or EndOfInput
+    std::vector<RawInput> said;  // what the prompts were prepared from; for a watcher
   };
 
   virtual ~StreamPort() = default;
@@ -50,6 +51,10 @@ class StreamPort {
   // `busy_since`: since when the session has had something to do without a break. Silence that
   // began before it was for want of text, not an underrun.
   virtual void Deliver(Output output, absl::Time busy_since) = 0;
+
+  // What the session is doing, whenever that changes.
+  enum class Standing { kWaiting, kRunning, kPaused };  // for input; -; far enough ahead
+  virtual void Stands(Standing /*standing*/) {}
 
   // A pushed clause has begun: another prepared one would be welcome.
   virtual void ClauseBegun() = 0;

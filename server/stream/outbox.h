@@ -22,6 +22,7 @@ class Outbox {
   void set_capacity(int64_t bytes) { capacity_ = bytes; }
   // Bytes neither used nor reserved.
   int64_t room() const { return capacity_ - used_ - reserved_; }
+  int64_t used() const { return used_; }
   size_t messages() const { return entries_.size(); }
   void Reserve(int64_t bytes) { reserved_ += bytes; }
   void Release(int64_t bytes) { reserved_ -= bytes; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/trace.h"
 #include "server/stream/speech_stream.h"
 
 namespace firstbyte {
@@ -44,6 +45,7 @@ void SpeechStream::Deliver(Output output, absl::Time busy_since) {
 }
 
 void SpeechStream::Encode(const Output& output, int64_t reserved, absl::Time busy_since) {
+  TraceSpan span(context_.tracer, "encode");
   const absl::Time begin = context_.clock->Now();
   EncodedAudio audio = encoder_->Append(output.samples);
   PublishAudio(std::move(audio), context_.clock->Now() - begin, busy_since);
@@ -108,6 +110,7 @@ SpeechStream::NextResult SpeechStream::Next() {
   {
     MutexLock lock(&mu_);
     if (auto outgoing = outbox_.Take()) {
+      write_began_ = Clock::Steady().Now();
       Sending(*outgoing, now);
       return std::move(outgoing->message);
     }
@@ -160,6 +163,7 @@ void SpeechStream::OnWritten() {
   bool wake = false;
   {
     MutexLock lock(&mu_);
+    TraceWrite(context_.tracer, write_began_, request_id_);
     if (writing_) ObserveWrite(*writing_, context_.clock->Now());
     if (writing_ && lane_ != nullptr) lane_->Wake();
     writing_.reset();
@@ -171,6 +175,7 @@ void SpeechStream::OnWritten() {
 void SpeechStream::ObserveWrite(const Outgoing& outgoing, absl::Time now) {
   // Silence counts as an underrun only if there was something to say when it began.
   if (auto dry = playback_.DrySince(now); dry && outgoing.busy_since <= *dry) {
+    ++underruns_;
     context_.observer->OnUnderrun(info_->name, now - *dry);
   }
   playback_.OnWritten(std::get<SpeechAudio>(outgoing.message).duration(), now);
@@ -178,6 +183,37 @@ void SpeechStream::ObserveWrite(const Outgoing& outgoing, absl::Time now) {
   if (last_written_) interval = now - *last_written_;
   last_written_ = now;
   context_.observer->OnChunk(info_->name, playback_.Lead(now), interval);
+}
+
+// ---- Seen from outside. ----
+
+void SpeechStream::Stands(Standing standing) {
+  MutexLock lock(&mu_);
+  standing_ = standing;
+}
+
+StreamReport::State SpeechStream::Doing() const {
+  using State = StreamReport::State;
+  if (!configured_) return State::kOpening;
+  if (lane_ == nullptr) return State::kEnding;
+  if (standing_ == Standing::kWaiting) return State::kWaiting;
+  if (outbox_.room() < ReservedFor(1)) return State::kBlocked;
+  return standing_ == Standing::kPaused ? State::kPaused : State::kRunning;
+}
+
+std::optional<StreamReport> SpeechStream::Report(absl::Time now) const {
+  MutexLock lock(&mu_);
+  if (outbox_.ended()) return std::nullopt;
+  StreamReport report{.request_id = request_id_, .method = method_, .state = Doing()};
+  if (!configured_) return report;
+  report.model = info_->name;
+  if (lane_ != nullptr) report.lane = lane_->index();
+  report.age = now - admitted_;
+  report.lead = delivered_ - playback_.Played(now);
+  report.media = delivered_;
+  report.outbox_bytes = outbox_.used();
+  report.underruns = underruns_;
+  return report;
 }
 
 }  // namespace firstbyte

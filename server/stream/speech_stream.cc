@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "base/error.h"
 #include "base/ids.h"
+#include "base/trace.h"
 
 namespace firstbyte {
 namespace {
@@ -66,8 +67,10 @@ absl::Status CheckVoice(const ModelInfo& info, const VoiceInfo& voice, const Spe
 
 std::shared_ptr<SpeechStream> SpeechStream::Create(const StreamContext& context, std::string method,
                                                    std::shared_ptr<StreamTransport> transport) {
-  return std::shared_ptr<SpeechStream>(
+  std::shared_ptr<SpeechStream> stream(
       new SpeechStream(context, std::move(method), std::move(transport)));
+  if (context.live_streams) stream->entry_ = context.live_streams->Add(stream);
+  return stream;
 }
 
 SpeechStream::SpeechStream(const StreamContext& context, std::string method,
@@ -309,6 +312,7 @@ absl::Status SpeechStream::Feed(PendingInput input) {
 }
 
 absl::Status SpeechStream::Speak(const Clause& clause) {
+  TraceSpan span(context_.tracer, "front_end");
   const absl::Time begin = context_.clock->Now();
   absl::StatusOr<std::unique_ptr<Prepared>> prepared = nullptr;
   if (clause.speakable()) prepared = context_.engine->model(model_).Prepare({clause.text});
@@ -323,13 +327,16 @@ absl::Status SpeechStream::Speak(const Clause& clause) {
     (skip ? summary_.skipped_clauses : summary_.clauses) += 1;
     if (!skip) ++clauses_ahead_;
   }
-  if (!skip) PushToLane(*std::move(prepared));
+  if (skip) return absl::OkStatus();
+  std::shared_ptr<const RawInput> said;
+  if (context_.keep_inputs) said = std::make_shared<RawInput>(RawInput{.text = clause.text});
+  PushToLane(*std::move(prepared), std::move(said));
   return absl::OkStatus();
 }
 
-void SpeechStream::PushToLane(Input input) {
+void SpeechStream::PushToLane(Input input, std::shared_ptr<const RawInput> said) {
   MutexLock lock(&mu_);
-  if (!outbox_.ended()) lane_->Push(session_, std::move(input));
+  if (!outbox_.ended()) lane_->Push(session_, std::move(input), std::move(said));
 }
 
 void SpeechStream::Consumed(int64_t source_bytes) {

@@ -23,6 +23,7 @@
 #include "codec/audio_encoder.h"
 #include "model/io/segmenter.h"
 #include "server/scheduler/stream_port.h"
+#include "server/stream/live_streams.h"
 #include "server/stream/outbox.h"
 #include "server/stream/playback_meter.h"
 #include "server/stream/speech_messages.h"
@@ -30,7 +31,9 @@
 
 namespace firstbyte {
 
-class SpeechStream : public StreamPort, public std::enable_shared_from_this<SpeechStream> {
+class SpeechStream : public StreamPort,
+                     public LiveStream,
+                     public std::enable_shared_from_this<SpeechStream> {
  public:
   static constexpr int64_t kMaxTextMessage = 64 << 10;  // bytes
   static constexpr int64_t kMaxPendingText = 64 << 10;
@@ -66,7 +69,11 @@ class SpeechStream : public StreamPort, public std::enable_shared_from_this<Spee
   void Reserve(int frames) override;
   void Deliver(Output output, absl::Time busy_since) override;
   void ClauseBegun() override;
+  void Stands(Standing standing) override;
   void Ended(absl::Status status, const StageTimes& times) override;
+
+  // ---- Whoever watches the server (LiveStream). ----
+  std::optional<StreamReport> Report(absl::Time now) const override;
 
  private:
   struct PendingText {  // as it arrived
@@ -82,6 +89,8 @@ class SpeechStream : public StreamPort, public std::enable_shared_from_this<Spee
   SpeechStream(const StreamContext& context, std::string method,
                std::shared_ptr<StreamTransport> transport);
 
+  StreamReport::State Doing() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   absl::Status Take(SpeechConfig config);
   absl::Status Take(TextPiece text);
   absl::Status Take(FlushText flush);
@@ -95,7 +104,7 @@ class SpeechStream : public StreamPort, public std::enable_shared_from_this<Spee
   absl::Status Segment(const PendingText& text);
   absl::Status Feed(PendingInput input);
   absl::Status Speak(const Clause& clause);
-  void PushToLane(Input input);
+  void PushToLane(Input input, std::shared_ptr<const RawInput> said = nullptr);
   void Consumed(int64_t source_bytes);
   bool EnoughPending() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
@@ -110,6 +119,7 @@ class SpeechStream : public StreamPort, public std::enable_shared_from_this<Spee
   const StreamContext context_;
   const std::string method_;
   const std::shared_ptr<StreamTransport> transport_;
+  LiveStreams::Entry entry_;
 
   // Text strand only.
   Strand text_strand_;
@@ -150,6 +160,9 @@ class SpeechStream : public StreamPort, public std::enable_shared_from_this<Spee
   PlaybackMeter playback_ ABSL_GUARDED_BY(mu_);
   std::optional<Outgoing> writing_ ABSL_GUARDED_BY(mu_);  // audio in flight, without bytes
   std::optional<absl::Time> last_written_ ABSL_GUARDED_BY(mu_);
+  absl::Time write_began_ ABSL_GUARDED_BY(mu_);  // for a trace
+  Standing standing_ ABSL_GUARDED_BY(mu_) = Standing::kWaiting;
+  int64_t underruns_ ABSL_GUARDED_BY(mu_) = 0;
 
   // For Timing.
   absl::Time admitted_ ABSL_GUARDED_BY(mu_);

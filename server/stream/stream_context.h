@@ -9,6 +9,8 @@
 
 namespace firstbyte {
 
+class LiveStreams;
+class Tracer;
 class WorldStore;
 
 // The transport's side. Called on any thread, without the stream's lock; may call back into it.
@@ -24,7 +26,10 @@ struct StreamContext {
   Engine* engine = nullptr;
   ThreadPool* pool = nullptr;
   StreamObserver* observer = nullptr;
-  WorldStore* worlds = nullptr;  // for world streams
+  WorldStore* worlds = nullptr;         // for world streams
+  LiveStreams* live_streams = nullptr;  // where streams show themselves, if anywhere
+  Tracer* tracer = nullptr;
+  bool keep_inputs = false;  // lanes are told what was said, for a flight recorder
   const Clock* clock = &Clock::Steady();
   absl::Duration default_max_lead = absl::Seconds(4);
   int max_calls = 4096;  // streams at once, admitted or not

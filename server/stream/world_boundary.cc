@@ -182,7 +182,10 @@ void WorldInbox::BeginBlock(int64_t next_block, Boundary* boundary) {
   }
   if (std::exchange(reset_, false)) boundary->inputs.emplace_back(ResetWorld{});
   boundary->prompted = !due_.empty();
-  for (PromptItem& prompt : due_) boundary->inputs.emplace_back(std::move(prompt.prepared));
+  for (PromptItem& prompt : due_) {
+    boundary->said.push_back({.text = prompt.said.text, .embedding = prompt.said.embedding});
+    boundary->inputs.emplace_back(std::move(prompt.prepared));
+  }
   due_.clear();
   boundary->inputs.emplace_back(boundary->actions.actions);
   boundary->block = true;

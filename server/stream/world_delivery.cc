@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/trace.h"
 #include "server/stream/world_stream.h"
 
 namespace firstbyte {
@@ -13,6 +14,7 @@ void WorldStream::Send(const std::shared_ptr<const BlockUnderWay>& under_way) {
 }
 
 void WorldStream::Encode(const BlockUnderWay& under_way) {
+  TraceSpan span(context_.tracer, "encode");
   const absl::Time begin = context_.clock->Now();
   auto coded = media_->Encode(under_way.block);
   if (!coded.ok()) {

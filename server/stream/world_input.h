@@ -73,6 +73,7 @@ class WorldInbox {
     std::vector<SavedInput> pending;   // these
     SavedActions newest;               // and this, as of the control that asked for it
     std::vector<Input> inputs;         // for the session
+    std::vector<RawInput> said;        // what the prompts among them say
     bool block = false;                // they begin a block
     bool prompted = false;             // with a new prompt
     SavedActions actions;              // the newest that shape it

@@ -84,6 +84,7 @@ StreamPort::BlockPlan WorldStream::PlanBoundary(absl::Time now) {
     return plan;
   }
   plan.inputs = std::move(boundary.inputs);
+  if (context_.keep_inputs) plan.said = std::move(boundary.said);
   if (boundary.block) {
     StartBlock(boundary, now);
   } else if (CreditIsMissed() && now >= pacer_->start()) {

@@ -75,6 +75,7 @@ struct WorldStream::Opening {
   OpenWorld open;
   Seat seat;
   SessionSpec spec;
+  std::shared_ptr<const RawInput> said;  // what spec.scene was prepared from, if it is kept
   // A saved one.
   WorldHold hold;
   std::optional<SavedWorld> world;
@@ -190,6 +191,7 @@ void WorldStream::OpenNew(const std::shared_ptr<Opening>& opening) {
   if (!scene.ok()) return GiveUp(opening, scene.status());
   seed_ = create.seed.value_or(NewSeed());
   opening->spec = {.seed = seed_, .scene = *std::move(scene)};
+  if (context_.keep_inputs) opening->said = std::make_shared<RawInput>(std::move(raw));
   {
     MutexLock lock(&mu_);
     summary_.timing.prefill = context_.clock->Now() - begin;
@@ -254,7 +256,8 @@ void WorldStream::Install(const std::shared_ptr<Opening>& opening) {
     session_ = lane_->Open({.spec = std::move(opening->spec),
                             .tenant = tenant_,
                             .port = shared_from_this(),
-                            .seat = std::move(opening->seat)});
+                            .seat = std::move(opening->seat),
+                            .said = std::move(opening->said)});
     PostPrompts();
   }
   transport_->WakeWriter();

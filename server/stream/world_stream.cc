@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
+#include "base/trace.h"
 
 namespace firstbyte {
 namespace {
@@ -25,7 +26,9 @@ absl::Status OpenMissing() {
 
 std::shared_ptr<WorldStream> WorldStream::Create(const StreamContext& context,
                                                  std::shared_ptr<StreamTransport> transport) {
-  return std::shared_ptr<WorldStream>(new WorldStream(context, std::move(transport)));
+  std::shared_ptr<WorldStream> stream(new WorldStream(context, std::move(transport)));
+  if (context.live_streams) stream->entry_ = context.live_streams->Add(stream);
+  return stream;
 }
 
 WorldStream::WorldStream(const StreamContext& context, std::shared_ptr<StreamTransport> transport)
@@ -183,6 +186,7 @@ void WorldStream::PreparePrompts() {
         return;
       }
     }
+    TraceSpan span(context_.tracer, "front_end");
     auto prepared = context_.engine->model(model_).Prepare(
         {.text = next->prompt.text, .embedding = next->prompt.embedding});
     if (prepared.ok() && *prepared == nullptr) {
@@ -246,6 +250,7 @@ WorldStream::NextResult WorldStream::Next() {
   {
     MutexLock lock(&mu_);
     if (auto outgoing = outbox_.Take()) {
+      write_began_ = Clock::Steady().Now();
       Sending(*outgoing, now);
       return std::move(outgoing->message);
     }
@@ -296,10 +301,38 @@ void WorldStream::OnWritten() {
   bool wake_reader = false;
   {
     MutexLock lock(&mu_);
+    TraceWrite(context_.tracer, write_began_, request_id_);
     if (told_ == Told::kWriting) told_ = Told::kOpened;
     wake_reader = ReaderMayGoOn();
   }
   if (wake_reader) transport_->WakeReader();
+}
+
+// ---- Seen from outside. ----
+
+StreamReport::State WorldStream::Doing() const {
+  using State = StreamReport::State;
+  if (finished_ || leaving_) return State::kEnding;
+  if (!inbox_ || lane_ == nullptr) return State::kOpening;
+  if (under_way_) return State::kRunning;
+  if (inbox_->paused()) return State::kPaused;
+  if (!HasRoom() || inbox_->out_of_credit()) return State::kBlocked;
+  return inbox_->wish(/*room=*/true) == WorldInbox::Wish::kNothing ? State::kWaiting
+                                                                   : State::kRunning;
+}
+
+std::optional<StreamReport> WorldStream::Report(absl::Time now) const {
+  MutexLock lock(&mu_);
+  if (outbox_.ended()) return std::nullopt;
+  StreamReport report{.request_id = request_id_, .method = kMethod, .state = Doing()};
+  if (phase_ == Phase::kNew) return report;
+  report.age = now - opened_;
+  if (lane_ == nullptr) return report;
+  report.model = info_->name;
+  report.lane = lane_->index();
+  report.outbox_bytes = outbox_.used();
+  report.blocks = next_block_;
+  return report;
 }
 
 }  // namespace firstbyte

@@ -26,6 +26,7 @@
 #include "base/strand.h"
 #include "server/scheduler/stream_port.h"
 #include "server/stream/block_history.h"
+#include "server/stream/live_streams.h"
 #include "server/stream/outbox.h"
 #include "server/stream/stream_context.h"
 #include "server/stream/world_input.h"
@@ -38,6 +39,7 @@ namespace firstbyte {
 
 class WorldStream : public StreamPort,
                     public WorldHolder,
+                    public LiveStream,
                     public std::enable_shared_from_this<WorldStream> {
  public:
   // `context.worlds` must be set. Shares the transport: lane and store still answer after Next()
@@ -80,6 +82,9 @@ class WorldStream : public StreamPort,
   void Deliver(Output output, absl::Time busy_since) override;
   void ClauseBegun() override;
   void Ended(absl::Status status, const StageTimes& times) override;
+
+  // ---- Whoever watches the server (LiveStream). ----
+  std::optional<StreamReport> Report(absl::Time now) const override;
 
  private:
   static constexpr char kMethod[] = "StepWorld";
@@ -138,6 +143,7 @@ class WorldStream : public StreamPort,
   void PutNotice(WorldNotice notice) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Sending(const Outgoing& outgoing, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   WorldSummary Summarize(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  StreamReport::State Doing() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // world_lane.cc, on the lane.
   bool HasRoom() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -165,6 +171,7 @@ class WorldStream : public StreamPort,
 
   const StreamContext context_;
   const std::shared_ptr<StreamTransport> transport_;
+  LiveStreams::Entry entry_;
   Strand strand_;        // opening, prompts
   Strand media_strand_;  // coding that takes longer than a microsecond
 
@@ -177,7 +184,7 @@ class WorldStream : public StreamPort,
   absl::Duration idle_, lifetime_, period_;
   std::unique_ptr<WorldMedia> media_;  // used where media is coded
 
-  Mutex mu_;
+  mutable Mutex mu_;
   Phase phase_ ABSL_GUARDED_BY(mu_) = Phase::kNew;
   std::string request_id_ ABSL_GUARDED_BY(mu_);
   std::deque<WorldRequest> early_ ABSL_GUARDED_BY(mu_);  // said while the session opens
@@ -213,6 +220,7 @@ class WorldStream : public StreamPort,
   enum class Told { kNothing, kWriting, kOpened };
   Told told_ ABSL_GUARDED_BY(mu_) = Told::kNothing;
   std::optional<absl::Time> first_byte_ ABSL_GUARDED_BY(mu_);
+  absl::Time write_began_ ABSL_GUARDED_BY(mu_);  // for a trace
   absl::Duration running_ ABSL_GUARDED_BY(mu_);
   WorldSummary summary_ ABSL_GUARDED_BY(mu_);
 };

@@ -141,7 +141,7 @@ class Kubernetes(unittest.TestCase):
         path = one(self.resources, "ServiceMonitor")["spec"]["endpoints"][0]["path"]
         server = subprocess.Popen(
             [FIRSTBYTED, "--models", "scripted", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0",
-             "--log-format", "json"], stderr=subprocess.PIPE, text=True)
+             "--admin-listen", "off", "--log-format", "json"], stderr=subprocess.PIPE, text=True)
         try:
             ready = next(r for r in map(json.loads, server.stderr) if r["event"] == "ready")
             with urllib.request.urlopen(f"http://127.0.0.1:{ready['metrics_port']}{path}", timeout=30) as page:

@@ -38,7 +38,7 @@ class Server:
     def __init__(self):
         self.process = subprocess.Popen(
             [FIRSTBYTED, "--models", "scripted,scripted-world", "--listen", "127.0.0.1:0", "--metrics-listen",
-             "127.0.0.1:0", "--log-format", "json"], stderr=subprocess.PIPE, text=True)
+             "127.0.0.1:0", "--admin-listen", "off", "--log-format", "json"], stderr=subprocess.PIPE, text=True)
         for line in self.process.stderr:
             self.ports = json.loads(line)
             if self.ports["event"] == "ready":

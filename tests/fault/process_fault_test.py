@@ -20,7 +20,8 @@ FAULTY, FIRSTBYTED, FIRSTBYTE = sys.argv.pop(1), sys.argv.pop(1), sys.argv.pop(1
 class Server:
     def __init__(self, program, *flags):
         self.process = subprocess.Popen(
-            [program, "--listen", "127.0.0.1:0", "--metrics-listen", "off", "--log-format", "json", *flags],
+            [program, "--listen", "127.0.0.1:0", "--metrics-listen", "off", "--admin-listen", "off", "--log-format", "json",
+             *flags],
             stderr=subprocess.PIPE, text=True)
         self.target = f"127.0.0.1:{self.line('ready')['port']}"
 

@@ -17,7 +17,9 @@ import unittest
 import urllib.request
 
 FIRSTBYTED, FIRSTBYTE = sys.argv.pop(1), sys.argv.pop(1)
-SCRIPTED = ["--models", "scripted,scripted-world", "--listen", "127.0.0.1:0", "--log-format", "json"]
+SCRIPTED = ["--models", "scripted,scripted-world", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
+            "--log-format", "json"]
+NOWHERE = ["--listen", "127.0.0.1:0", "--metrics-listen", "off", "--admin-listen", "off"]
 
 
 def run(*flags):
@@ -107,10 +109,14 @@ class FirstbytedTest(unittest.TestCase):
     def test_a_taken_port_is_explained(self):
         with Server("--metrics-listen", "127.0.0.1:0") as server:
             port = server.ready["port"]
-            second = run(*SCRIPTED[:2], "--listen", f"127.0.0.1:{port}", "--metrics-listen", "off")
+            second = run(*SCRIPTED[:2], "--listen", f"127.0.0.1:{port}", "--metrics-listen", "off",
+                         "--admin-listen", "off")
             self.assertEqual(second.returncode, 1)
             self.assertEqual(second.stderr, f"firstbyted: cannot listen on 127.0.0.1:{port}: "
                                             "the port is in use by another process\n")
+            admin = run(*SCRIPTED[:2], *NOWHERE[:4], "--admin-listen", f"127.0.0.1:{server.ready['admin_port']}")
+            self.assertEqual(admin.returncode, 1)
+            self.assertIn("in use by another process (--admin-listen", admin.stderr)
             metrics = run(*SCRIPTED, "--metrics-listen", f"127.0.0.1:{server.ready['metrics_port']}")
             self.assertEqual(metrics.returncode, 1)
             self.assertIn(str(server.ready["metrics_port"]), metrics.stderr)
@@ -127,11 +133,11 @@ class FirstbytedTest(unittest.TestCase):
         self.assertIn(f"{file.name}:2: unknown key 'max_laed'; did you mean 'max_lead'?", bad.stderr)
 
     def test_a_missing_model_is_explained(self):
-        missing = run("--models", "nobody", "--metrics-listen", "off", "--listen", "127.0.0.1:0")
+        missing = run("--models", "nobody", *NOWHERE)
         self.assertEqual(missing.returncode, 1)
         self.assertIn("nobody", missing.stderr)
         with tempfile.TemporaryDirectory() as empty:
-            nothing = run("--models-dir", empty, "--metrics-listen", "off", "--listen", "127.0.0.1:0")
+            nothing = run("--models-dir", empty, *NOWHERE)
         self.assertEqual(nothing.returncode, 1)
         self.assertIn(f"no models in {empty}", nothing.stderr)
 

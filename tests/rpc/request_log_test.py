@@ -20,7 +20,7 @@ class RequestLog(unittest.TestCase):
     def setUp(self):
         self.server = subprocess.Popen(
             [FIRSTBYTED, "--models", "scripted,scripted-world", "--listen", "127.0.0.1:0", "--metrics-listen",
-             "off", "--log-format", "json"], stderr=subprocess.PIPE, text=True)
+             "off", "--admin-listen", "off", "--log-format", "json"], stderr=subprocess.PIPE, text=True)
         self.addCleanup(self.stop)
         self.target = f"127.0.0.1:{self.line('ready')['port']}"
 

@@ -8,7 +8,7 @@ trap '[ -n "$server" ] && kill "$server" 2>/dev/null && wait "$server"; rm -rf "
 cmake --install "$1" --prefix "$prefix" >/dev/null
 cd "$prefix"
 "$prefix/bin/firstbyted" --version
-"$prefix/bin/firstbyted" --listen "unix:$prefix/socket" --metrics-listen off 2> "$prefix/log" &
+"$prefix/bin/firstbyted" --listen "unix:$prefix/socket" --metrics-listen off --admin-listen off 2> "$prefix/log" &
 server=$!
 for _ in $(seq 300); do
   grep -q ready "$prefix/log" && break

@@ -50,6 +50,7 @@ TEST(Config, NoFlagsMeanTheDocumentedDefaults) {
   ASSERT_TRUE(launch.ok()) << launch.status();
   EXPECT_EQ(launch->config.listen, "127.0.0.1:50051");
   EXPECT_EQ(launch->config.metrics_listen, "127.0.0.1:9464");
+  EXPECT_EQ(launch->config.admin_listen, "127.0.0.1:50052");
   EXPECT_THAT(launch->config.models, IsEmpty());
   EXPECT_EQ(launch->answer, "");
 }
@@ -99,14 +100,16 @@ INSTANTIATE_TEST_SUITE_P(
                     BadValue{"--max-lead", "inf"}, BadValue{"--listen", "nonsense"},
                     BadValue{"--listen", "localhost:70000"}, BadValue{"--listen", "off"},
                     BadValue{"--listen", ":1"}, BadValue{"--metrics-listen", "on"},
-                    BadValue{"--device", "abacus"}, BadValue{"--log-format", "xml"},
-                    BadValue{"--max-batch", "99999999999"}));
+                    BadValue{"--admin-listen", "50052"}, BadValue{"--device", "abacus"},
+                    BadValue{"--log-format", "xml"}, BadValue{"--max-batch", "99999999999"}));
 
 TEST(Config, AddressesThatAreFine) {
   for (const char* address : {"localhost:0", "[::]:50051", "unix:/tmp/x.sock"}) {
     EXPECT_TRUE(Parse({"--listen", address}).ok()) << address;
   }
   EXPECT_TRUE(Parse({"--metrics-listen", "off"}).ok());
+  EXPECT_TRUE(Parse({"--admin-listen", "off"}).ok());
+  EXPECT_TRUE(Parse({"--admin-listen", ""}).ok());
 }
 
 TEST(Config, TheTokenSecretComesFromAFileOrTheEnvironmentAndIsNeverShown) {

@@ -2,47 +2,18 @@
 
 #include <atomic>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/error.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "model/scripted.h"
+#include "tests/server/scheduler/recording_port.h"
 
 namespace firstbyte {
 namespace {
 
 using Slots = std::vector<std::vector<int>>;
-
-// A listener without a transport: unbounded room unless told, plays nothing unless told.
-class RecordingPort : public StreamPort {
- public:
-  State state(absl::Time) override { return {lead, !samples.empty(), room_frames}; }
-  void Reserve(int frames) override { reserved += frames; }
-  void Deliver(Output output, absl::Time) override {
-    EXPECT_EQ(output.start_sample,
-              output.samples.empty() ? output.start_sample : static_cast<int64_t>(samples.size()));
-    samples.insert(samples.end(), output.samples.begin(), output.samples.end());
-    chunks += output.samples.empty() ? 0 : 1;
-    for (auto& marker : output.markers) markers.push_back(marker.id);
-    lead += absl::Seconds(1) * static_cast<int64_t>(output.samples.size()) / 16000;
-  }
-  void ClauseBegun() override { ++clauses_begun; }
-  void Ended(absl::Status s, const StageTimes& t) override {
-    ++ended;
-    status = std::move(s);
-    times = t;
-  }
-
-  absl::Duration lead;
-  int room_frames = 16;
-  int reserved = 0;
-  int clauses_begun = 0;
-  int ended = 0;
-  int chunks = 0;
-  std::vector<float> samples;
-  std::vector<std::string> markers;
-  absl::Status status;
-  StageTimes times;
-};
 
 // A lane driven by RunOnce() under a fake clock. Each step takes a millisecond.
 class LaneTest : public testing::Test {
@@ -60,6 +31,7 @@ class LaneTest : public testing::Test {
     lane_ = std::make_unique<Lane>(
         std::move(models),
         LaneOptions{.clock = &clock_,
+                    .watchers = {watcher_},
                     .on_device_lost = [this](const absl::Status&) { ++device_lost_; }});
   }
 
@@ -69,7 +41,8 @@ class LaneTest : public testing::Test {
   }
 
   void Say(Lane::SessionId id, const std::string& text) {
-    lane_->Push(id, *lane_->model(0).Prepare({text}));
+    lane_->Push(id, *lane_->model(0).Prepare({text}),
+                std::make_shared<RawInput>(RawInput{.text = text}));
   }
 
   void Speak(Lane::SessionId id, const std::string& text) {
@@ -87,6 +60,7 @@ class LaneTest : public testing::Test {
   std::unique_ptr<AdmissionLedger> ledger_;
   std::vector<int> batches_;
   int device_lost_ = 0;
+  LaneWatcher* watcher_ = nullptr;
   std::unique_ptr<Lane> lane_;
 };
 
@@ -279,6 +253,74 @@ TEST_F(LaneTest, WarmUpLeavesNothingBehind) {
   }
   RunUntilIdle();
   for (auto& port : ports) EXPECT_TRUE(port->status.ok()) << port->status;
+}
+
+// One word for each thing that a lane told.
+class Story : public LaneWatcher {
+ public:
+  void OnOpen(uint64_t id, int model, const SessionSpec& spec, const RawInput* said) override {
+    told.push_back(
+        absl::StrCat("open ", id, " of ", model, " with seed ", spec.seed, said ? "!" : ""));
+  }
+  void OnPush(uint64_t id, const Input& input, const RawInput* said) override {
+    told.push_back(absl::StrCat("push ", id, " ", said ? said->text : absl::StrCat(input.index())));
+  }
+  void OnStep(const LaneStep& step, const absl::Status& status) override {
+    told.push_back(absl::StrCat(std::string(StageName(step.stage)), " ", step.frames, " for ",
+                                absl::StrJoin(step.sessions, "+"), status.ok() ? "" : " failed"));
+    took += step.end - step.begin;
+  }
+  void OnStepTold() override { ++steps_told; }
+  void OnMedia(uint64_t id, const Output& output) override {
+    told.push_back(absl::StrCat("media ", id, " ", output.samples.size()));
+  }
+  void OnEnd(uint64_t id, const absl::Status& status) override {
+    told.push_back(absl::StrCat("end ", id, status.ok() ? "" : " badly"));
+  }
+  std::vector<std::string> told;
+  absl::Duration took;
+  int steps_told = 0;
+};
+
+TEST_F(LaneTest, AWatcherSeesAllThatGoesInAndOutInOrder) {
+  Story story;
+  watcher_ = &story;
+  Make({.on_step = [](Stage, int batch) {
+    return batch > 1 ? absl::ResourceExhaustedError("memory") : absl::OkStatus();
+  }});
+  auto a = std::make_shared<RecordingPort>(), b = std::make_shared<RecordingPort>();
+  Speak(Open(a, 7), "a");
+  Say(Open(b, 8), "b");
+  RunUntilIdle();
+  lane_->Close(2);
+  RunUntilIdle();
+  ASSERT_EQ(story.told.size(), 16u);
+  EXPECT_THAT(std::vector<std::string>(story.told.begin(), story.told.begin() + 5),
+              testing::ElementsAre("open 1 of 0 with seed 7", "push 1 a", "push 1 2",
+                                   "open 2 of 0 with seed 8", "push 2 b"));
+  EXPECT_THAT(story.told[5], testing::MatchesRegex("prefill 0 for .\\+. failed"));
+  EXPECT_THAT(story.told,
+              testing::IsSupersetOf({"prefill 0 for 1", "generate 0 for 1", "decode 1 for 1",
+                                     "media 1 640", "end 1", "prefill 0 for 2", "generate 0 for 2",
+                                     "decode 1 for 2", "media 2 640"}));
+  EXPECT_EQ(story.told.back(), "end 2 badly");
+  EXPECT_EQ(story.took, absl::Milliseconds(7));
+  EXPECT_EQ(story.steps_told, 6);
+  watcher_ = nullptr;
+}
+
+TEST_F(LaneTest, AStreamIsToldWhatItsSessionIsDoing) {
+  max_lead_ = absl::Seconds(2);
+  Make();
+  auto port = std::make_shared<RecordingPort>();
+  auto id = Open(port);
+  Say(id, std::string(60, 'a'));  // 2.4 s
+  RunUntilIdle();
+  port->lead = absl::ZeroDuration();  // it was played
+  RunUntilIdle();
+  using Standing = StreamPort::Standing;
+  EXPECT_THAT(port->standings, testing::ElementsAre(Standing::kRunning, Standing::kPaused,
+                                                    Standing::kRunning, Standing::kWaiting));
 }
 
 TEST_F(LaneTest, DestructionEndsWhatIsOpen) {

@@ -1,0 +1,44 @@
+// What a lane tells those who watch it: metrics, statistics, traces, the flight recorder.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "model/model.h"
+
+namespace firstbyte {
+
+// One step that was run.
+struct LaneStep {
+  int lane = 0;   // index in the engine
+  int model = 0;  // index in the lane
+  const ModelInfo& info;
+  Stage stage = Stage::kGenerate;
+  int frames = 0;                       // decode only
+  absl::Span<const uint64_t> sessions;  // Lane::SessionId, most urgent first
+  absl::Time begin, end;                // the lane's clock
+};
+
+// What goes into sessions and what comes out. Called on the lane's thread only, in the order in
+// which it happens; must not block.
+class LaneWatcher {
+ public:
+  virtual ~LaneWatcher() = default;
+  // The session is open on model `model` of the lane.
+  // `said`: what spec.scene was prepared from, if anyone keeps it.
+  virtual void OnOpen(uint64_t session, int model, const SessionSpec& spec,
+                      const RawInput* said) = 0;
+  // Before Session::Push(). `said`: what a Prepared was prepared from, if anyone keeps it.
+  virtual void OnPush(uint64_t session, const Input& input, const RawInput* said) = 0;
+  // `status`: not OK, nobody advanced.
+  virtual void OnStep(const LaneStep& step, const absl::Status& status) = 0;
+  // All that the last step made has been told.
+  virtual void OnStepTold() = 0;
+  // What Session::Take() returned, if it holds media.
+  virtual void OnMedia(uint64_t session, const Output& output) = 0;
+  virtual void OnEnd(uint64_t session, const absl::Status& status) = 0;
+};
+
+}  // namespace firstbyte

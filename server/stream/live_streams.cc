@@ -1,0 +1,44 @@
+#include "server/stream/live_streams.h"
+
+#include <utility>
+
+namespace firstbyte {
+
+LiveStreams::Entry& LiveStreams::Entry::operator=(Entry&& other) noexcept {
+  std::swap(streams_, other.streams_);
+  std::swap(number_, other.number_);
+  return *this;
+}
+
+LiveStreams::Entry::~Entry() {
+  if (streams_ == nullptr) return;
+  MutexLock lock(&streams_->mu_);
+  streams_->streams_.erase(number_);
+}
+
+LiveStreams::Entry LiveStreams::Add(std::weak_ptr<const LiveStream> stream) {
+  Entry entry;
+  entry.streams_ = this;
+  MutexLock lock(&mu_);
+  entry.number_ = next_++;
+  streams_.emplace(entry.number_, std::move(stream));
+  return entry;
+}
+
+std::vector<StreamReport> LiveStreams::Report(absl::Time now) const {
+  // Held until the lock is gone: the last owner's destructor asks for it.
+  std::vector<std::shared_ptr<const LiveStream>> streams;
+  {
+    MutexLock lock(&mu_);
+    for (const auto& [number, weak] : streams_) {
+      if (auto stream = weak.lock()) streams.push_back(std::move(stream));
+    }
+  }
+  std::vector<StreamReport> reports;
+  for (const auto& stream : streams) {
+    if (auto report = stream->Report(now)) reports.push_back(*std::move(report));
+  }
+  return reports;
+}
+
+}  // namespace firstbyte
