@@ -1,4 +1,5 @@
-// The command line: firstbyte say | voices | play | worlds | sessions | snapshot | fork.
+// The command line: firstbyte say | voices | play | worlds | sessions | snapshot | fork | top |
+// admin.
 #include <unistd.h>
 
 #include <csignal>
@@ -7,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "client/cli/admin.h"
 #include "client/cli/fork.h"
 #include "client/cli/say.h"
 #include "client/cli/snapshot.h"
@@ -14,6 +16,7 @@
 #include "client/cli/worlds.h"
 #include "client/exit_codes.h"
 #include "client/play/play.h"
+#include "client/top/top.h"
 
 namespace firstbyte {
 namespace {
@@ -74,6 +77,23 @@ constexpr char kForkFooter[] =
     "  firstbyte fork SESSION --token TOKEN                     save a session, play the copy\n"
     "  firstbyte fork SNAPSHOT --script left.txt --out left.png";
 
+constexpr char kTopFooter[] =
+    "Keys: q quits, a sorts by age, l by lead (nearest to silence first), arrows scroll.\n"
+    "LEAD is speech made and not yet played, DRY how often a listener ran out of it.\n"
+    "Examples:\n"
+    "  firstbyte top\n"
+    "  firstbyte top --once | head -5\n"
+    "  firstbyte top --json | jq '.stats.streams | length'";
+
+constexpr char kAdminFooter[] =
+    "Asks the server's admin port, which is not the one that speaks.\n"
+    "Examples:\n"
+    "  firstbyte admin info; firstbyte admin models --json\n"
+    "  firstbyte admin log-level debug\n"
+    "  firstbyte admin trace --duration 5s --out trace.json\n"
+    "  firstbyte admin flight --out flight.jsonl\n"
+    "  firstbyte admin drain --within 10s --target 10.0.0.5:50052";
+
 void AddSay(CLI::App& app, SayOptions& say) {
   app.footer(kSayFooter);
   app.add_option("text", say.text, "What to say; '-' reads standard input as it arrives")
@@ -131,6 +151,8 @@ void AddSnapshot(CLI::App& app, SnapshotOptions& snapshot) {
 
 struct CommandLine {
   std::string target = "127.0.0.1:50051";
+  AdminCommand admin{.target = "127.0.0.1:50052"};
+  TopOptions top{.target = "127.0.0.1:50052"};
   SayOptions say;
   PlayOptions play;
   SnapshotOptions snapshot;
@@ -140,6 +162,9 @@ struct CommandLine {
 
   void Add(CLI::App& app);
   void AddSessions(CLI::App& app);
+  void AddTop(CLI::App& app);
+  void AddAdmin(CLI::App& app);
+  CLI::App* AddVerb(CLI::App& app, const std::string& verb, const std::string& help);
 };
 
 void CommandLine::AddSessions(CLI::App& app) {
@@ -154,6 +179,58 @@ void CommandLine::AddSessions(CLI::App& app) {
   CLI::App* remove = sessions->add_subcommand("delete", "End a session");
   remove->add_option("session", session_id, "Its id")->required();
   remove->final_callback([this] { run = [this] { return DeleteSession(target, session_id); }; });
+}
+
+// The commands that ask the admin port have a --target of their own, which hides the other.
+void AddAdminTarget(CLI::App& app, std::string& target) {
+  app.add_option("--target", target, "The server's admin port, host:port")
+      ->envname("FIRSTBYTE_ADMIN_TARGET")
+      ->capture_default_str();
+}
+
+void CommandLine::AddTop(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("top", "Watch the lanes and streams of a running server");
+  command->footer(kTopFooter);
+  AddAdminTarget(*command, top.target);
+  command->add_option("--interval", top.interval, "Between two looks")->capture_default_str();
+  command->add_flag("--once", top.once, "Print it once, without colours");
+  command->add_flag("--json", top.json, "Print it once, as JSON");
+  command->final_callback([this] { run = [this] { return Top(top); }; });
+}
+
+CLI::App* CommandLine::AddVerb(CLI::App& app, const std::string& verb, const std::string& help) {
+  CLI::App* command = app.add_subcommand(verb, help);
+  command->final_callback([this, verb] {
+    admin.verb = verb;
+    run = [this] { return Admin(admin); };
+  });
+  return command;
+}
+
+void CommandLine::AddAdmin(CLI::App& app) {
+  CLI::App* verbs = app.add_subcommand("admin", "Look at and steer a running server");
+  verbs->footer(kAdminFooter);
+  verbs->require_subcommand(1);
+  verbs->fallthrough();
+  AddAdminTarget(*verbs, admin.target);
+  verbs->add_flag("--json", admin.json, "info, models: print JSON");
+  AddVerb(*verbs, "info", "Version, state, lanes");
+  AddVerb(*verbs, "models", "The models it knows");
+  AddVerb(*verbs, "load", "Load a model")->add_option("model", admin.name, "Its name")->required();
+  AddVerb(*verbs, "unload", "Let a model's streams finish and free it")
+      ->add_option("model", admin.name, "Its name")
+      ->required();
+  AddVerb(*verbs, "drain", "Take no more streams, let those that run finish, end the server")
+      ->add_option("--within", admin.within, "How long they may still run, such as 10s");
+  CLI::App* trace = AddVerb(*verbs, "trace", "Record what the lanes do, for ui.perfetto.dev");
+  trace->add_option("--duration", admin.duration, "For how long")->capture_default_str();
+  CLI::App* flight = AddVerb(*verbs, "flight", "What the flight recorders hold, to replay");
+  for (CLI::App* file : {trace, flight}) {
+    file->add_option("-o,--out", admin.out, "The file; '-': standard output")->required();
+  }
+  AddVerb(*verbs, "log-level", "Change how much it logs, until it ends")
+      ->add_option("level", admin.name, "debug, info, warning or error")
+      ->required();
 }
 
 void CommandLine::Add(CLI::App& app) {
@@ -189,6 +266,8 @@ void CommandLine::Add(CLI::App& app) {
     fork.play.target = target;
     run = [this] { return Fork(fork); };
   });
+  AddTop(app);
+  AddAdmin(app);
 }
 
 int RunCommandLine(int argc, char** argv) {
