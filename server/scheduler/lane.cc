@@ -132,6 +132,7 @@ absl::Duration Lane::Iterate() {
 
 absl::Duration Lane::RunOnce() {
   TraceSpan round(options_.tracer, "round");
+  const absl::Time begin = options_.clock->Now();
   Collect();
   const absl::Time now = options_.clock->Now();
   absl::Duration sleep = absl::InfiniteDuration();
@@ -145,9 +146,20 @@ absl::Duration Lane::RunOnce() {
     views.push_back(std::move(view));
   }
   auto quantum = Choose(views, now);
-  if (quantum) Run(*quantum, open);
+  if (quantum) {
+    Run(*quantum, open);
+    ReportCost(*quantum, begin);
+  }
   const bool ended = EndIdle(now, &sleep);
   return began || quantum || ended ? absl::ZeroDuration() : std::max(sleep, absl::Microseconds(1));
+}
+
+void Lane::ReportCost(const Quantum& quantum, absl::Time begin) {
+  const absl::Duration at_warm_up = costs_.PredictAtWarmUp(
+      quantum.model, quantum.stage, quantum.frames, static_cast<int>(quantum.sessions.size()));
+  if (options_.on_cost && at_warm_up > absl::ZeroDuration()) {
+    options_.on_cost(at_warm_up, options_.clock->Now() - begin);
+  }
 }
 
 std::optional<Quantum> Lane::Choose(absl::Span<const SessionView> views, absl::Time now) {
@@ -333,11 +345,6 @@ void Lane::Run(const Quantum& quantum, const std::vector<OpenSession*>& sessions
   }
   if (!status.ok()) return LoseDevice(status);
   Charge(quantum, batch, end - begin);
-  const absl::Duration at_warm_up = costs_.PredictAtWarmUp(
-      quantum.model, quantum.stage, quantum.frames, static_cast<int>(batch.size()));
-  if (options_.on_cost && at_warm_up > absl::ZeroDuration()) {
-    options_.on_cost(at_warm_up, end - begin);
-  }
   for (size_t i = 0; i < batch.size(); ++i) {
     OpenSession& open = *batch[i];
     open.paused = false;  // one that joined goes on until it is max_lead ahead again

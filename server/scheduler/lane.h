@@ -40,7 +40,8 @@ struct LaneOptions {
   std::function<void(const LaneStep&)> on_step;
   std::vector<LaneWatcher*> watchers;  // by index; see all that goes in and out; outlive the lane
   Tracer* tracer = nullptr;            // outlives the lane
-  // Called on the lane after each step that warm-up measured: how long it took then, and now.
+  // Called on the lane after each step that warm-up measured: how long it took then, and now, with
+  // all that the lane does around it: choosing, publishing, waiting for its core.
   std::function<void(absl::Duration at_warm_up, absl::Duration took)> on_cost;
   // A lane that is in the middle of something for this long has stalled; 0: nobody looks.
   absl::Duration stall_timeout = absl::Seconds(60);
@@ -117,6 +118,7 @@ class Lane {
   std::optional<Quantum> Choose(absl::Span<const SessionView> views, absl::Time now);
   absl::Status Step(const Quantum& quantum, absl::Span<Session* const> batch, StepReport* report);
   void Report(const LaneStep& step, const absl::Status& status);
+  void ReportCost(const Quantum& quantum, absl::Time begin);
   void Account(OpenSession& session, Stage stage, int batch, absl::Time begin, absl::Time end);
   void Publish(OpenSession& session);
   void End(SessionId id, const absl::Status& status);

@@ -12,7 +12,8 @@ namespace firstbyte {
 
 // Of one model on one lane, as measured at warm-up. All zero: the model costs nothing.
 struct SessionCost {
-  // A `period` of media, all its stages: a frame of speech in chunks of 8, a block and its commit.
+  // A `period` of media, all its stages: a frame of speech in the smallest chunks, or a block and
+  // its commit.
   LinearCost frame;
   absl::Duration period = absl::Seconds(1);
   // From a clause, or a scene, to the first media of sessions that start together.

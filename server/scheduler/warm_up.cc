@@ -17,9 +17,10 @@ constexpr char kText[] = "The quick brown fox jumps over the lazy dog beside the
 constexpr int kDecodeFrames[] = {1, 4, 8, 16};
 constexpr int kLargestWarmUpBatch = 32;
 constexpr int kWarmUpBlocks = 3;
-// For the sustained cost of a voice: the chunk in the middle of the ramp, and what a quantum of
-// prefill covers (model.h).
-constexpr int kUsualChunk = 8;
+// For the sustained cost of a voice: the chunk of one that is close to silence, because a lane that
+// keeps up with larger ones only never gets to them; and what a quantum of prefill covers
+// (model.h).
+constexpr int kSmallestChunk = 1;
 constexpr int kPrefillFrames = 64;
 
 // Sessions of one model that advance in lockstep.
@@ -170,7 +171,7 @@ absl::StatusOr<Costs> MeasureWorld(Model* model, const Clock* clock, int batch) 
 
 absl::Duration FrameCost(const ModelInfo& info, const Costs& costs) {
   if (info.world) return costs.block + costs.commit;
-  return costs.Of(Stage::kGenerate) + costs.Of(Stage::kDecode, kUsualChunk) / kUsualChunk +
+  return costs.Of(Stage::kGenerate) + costs.Of(Stage::kDecode, kSmallestChunk) / kSmallestChunk +
          costs.Of(Stage::kPrefill) / kPrefillFrames;
 }
 
