@@ -35,21 +35,22 @@ class Sink : public StreamPort {
 
 // Mean time of one round of the lane that ran a step.
 absl::Duration StepTime(bool flight, Tracer* tracer) {
-  std::vector<std::unique_ptr<Model>> models;
-  models.push_back(MakeScriptedModel({.slots = kSessions}));
+  auto model = MakeScriptedModel({.slots = kSessions});
+  const Model& voice = *model;
   AdmissionLedger ledger(std::vector<std::vector<int>>{{kSessions}});
-  FlightRecorder recorder(0, {&models[0]->info()}, {}, &Clock::Steady());
+  FlightRecorder recorder(0, {&voice.info()}, {}, &Clock::Steady());
   int64_t steps = 0;
   LaneOptions options{.on_step = [&steps](const LaneStep&) { ++steps; }, .tracer = tracer};
   if (flight) options.watchers.push_back(&recorder);
-  Lane lane(std::move(models), std::move(options));
+  Lane lane(1, std::move(options));
+  lane.Add(0, std::move(model), {});
   for (int i = 0; i < kSessions; ++i) {
     auto seat = ledger.Admit({});
     const auto id = lane.Open({.spec = {.seed = static_cast<uint64_t>(i)},
                                .max_lead = absl::Hours(1),
                                .port = std::make_shared<Sink>(),
                                .seat = *std::move(seat)});
-    lane.Push(id, *lane.model(0).Prepare({std::string(kLetters, 'a')}));
+    lane.Push(id, *voice.Prepare({std::string(kLetters, 'a')}));
     lane.Push(id, EndOfInput{});
   }
   const absl::Time begin = Clock::Steady().Now();

@@ -44,6 +44,8 @@ struct VoiceInfo {
   std::string name;
   std::vector<std::string> language_codes;  // BCP-47
   std::string description;
+
+  bool operator==(const VoiceInfo&) const = default;
 };
 
 // What a world shows and understands.
@@ -58,7 +60,9 @@ struct WorldInfo {
   std::vector<std::string> axes;
   bool pointer = false, scroll = false;
   int prompt_dimensions = 0;  // of RawInput::embedding; 0: text only
-  int64_t state_bytes = 0;    // about what Session::Save() returns
+  int64_t state_bytes = 0;    // about what Session::Save() returns; 0: not known before loading
+
+  bool operator==(const WorldInfo&) const = default;
 };
 
 struct ModelInfo {
@@ -74,6 +78,8 @@ struct ModelInfo {
   int slots = 0;      // sessions that can be open at once
   int max_batch = 1;  // sessions in one Submit
   int64_t slot_bytes = 0;
+
+  bool operator==(const ModelInfo&) const = default;
 };
 
 class Prepared;

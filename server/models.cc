@@ -16,6 +16,14 @@ namespace {
 
 using Copies = std::vector<std::unique_ptr<Model>>;  // one a lane
 
+bool Contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+ModelOptions OptionsOf(const Config& config) {
+  return {.lanes = config.lanes, .slots = config.max_streams, .max_batch = config.max_batch};
+}
+
 // Models without weights, for trying and testing the server.
 bool IsScripted(const std::string& name) { return name == "scripted" || name == "scripted-world"; }
 
@@ -33,45 +41,69 @@ absl::StatusOr<Copies> OpenOne(const Config& config, const std::string& dir,
                                const std::string& name) {
   if (name == "scripted") return OpenScripted(config, MakeScriptedModel);
   if (name == "scripted-world") return OpenScripted(config, MakeScriptedWorld);
-  return OpenModelFolder(
-      absl::StrCat(dir, "/", name),
-      {.lanes = config.lanes, .slots = config.max_streams, .max_batch = config.max_batch});
+  return OpenModelFolder(absl::StrCat(dir, "/", name), OptionsOf(config));
 }
 
-// Names of the models to serve; `dir` becomes the folder they are in.
+absl::StatusOr<LazyModel> ListOne(const Config& config, const std::string& dir,
+                                  const std::string& name) {
+  absl::StatusOr<ModelInfo> info = absl::UnknownError("");
+  if (IsScripted(name)) {
+    info = (*OpenOne(config, dir, name))[0]->info();
+  } else {
+    info = DescribeModelFolder(absl::StrCat(dir, "/", name), OptionsOf(config));
+  }
+  if (!info.ok()) return info.status();
+  Config sized = config;
+  sized.max_streams = info->slots;  // what was listed is what there will be
+  return LazyModel{*std::move(info), [sized, dir, name] { return OpenOne(sized, dir, name); }};
+}
+
+// Names of the models to serve, the lazy ones among them; `dir` becomes the folder they are in.
 absl::StatusOr<std::vector<std::string>> ModelNames(const Config& config, const std::string& binary,
                                                     std::string* dir) {
-  if (!config.models.empty() &&
-      std::all_of(config.models.begin(), config.models.end(), IsScripted)) {
-    return config.models;
+  std::vector<std::string> names = config.models;
+  for (const std::string& lazy : config.lazy_models) {
+    if (!names.empty() && !Contains(names, lazy)) names.push_back(lazy);
   }
+  if (!names.empty() && std::all_of(names.begin(), names.end(), IsScripted)) return names;
   *dir = config.models_dir;
   if (dir->empty()) {
     absl::StatusOr<std::string> found = FindModelsDir(binary);
     if (!found.ok()) return found.status();
     *dir = *found;
   }
-  if (!config.models.empty()) return config.models;
-  absl::StatusOr<std::vector<std::string>> names = ListModelFolders(*dir);
-  if (names.ok() && names->empty()) return absl::NotFoundError(absl::StrCat("no models in ", *dir));
-  return names;
+  if (!names.empty()) return names;
+  absl::StatusOr<std::vector<std::string>> all = ListModelFolders(*dir);
+  if (!all.ok()) return all.status();
+  if (all->empty()) return absl::NotFoundError(absl::StrCat("no models in ", *dir));
+  for (const std::string& lazy : config.lazy_models) {
+    if (!Contains(*all, lazy)) all->push_back(lazy);
+  }
+  return all;
 }
 
 }  // namespace
 
-absl::StatusOr<std::vector<std::vector<std::unique_ptr<Model>>>> OpenModels(
-    const Config& config, const std::string& binary) {
+absl::StatusOr<ServedModels> OpenModels(const Config& config, const std::string& binary) {
   std::string dir;
   absl::StatusOr<std::vector<std::string>> names = ModelNames(config, binary, &dir);
   if (!names.ok()) return names.status();
-  std::vector<std::vector<std::unique_ptr<Model>>> lanes(config.lanes);
+  ServedModels models;
+  models.lanes.resize(config.lanes);
   for (const std::string& name : *names) {
+    if (Contains(config.lazy_models, name)) {
+      absl::StatusOr<LazyModel> lazy = ListOne(config, dir, name);
+      if (!lazy.ok()) return lazy.status();
+      LogInfo("model_listed", {{"model", name}, {"slots", lazy->info.slots}});
+      models.lazy.push_back(*std::move(lazy));
+      continue;
+    }
     absl::StatusOr<Copies> copies = OpenOne(config, dir, name);
     if (!copies.ok()) return copies.status();
-    for (int i = 0; i < config.lanes; ++i) lanes[i].push_back(std::move((*copies)[i]));
-    LogInfo("model_loaded", {{"model", name}, {"slots", lanes[0].back()->info().slots}});
+    for (int i = 0; i < config.lanes; ++i) models.lanes[i].push_back(std::move((*copies)[i]));
+    LogInfo("model_loaded", {{"model", name}, {"slots", models.lanes[0].back()->info().slots}});
   }
-  return lanes;
+  return models;
 }
 
 }  // namespace firstbyte

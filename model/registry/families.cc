@@ -9,41 +9,47 @@
 namespace firstbyte {
 namespace {
 
-// A `Family` for each lane, all with the same weights.
-template <typename Family, typename Weights, typename Size>
-absl::StatusOr<std::vector<std::unique_ptr<Model>>> Lanes(
-    const absl::StatusOr<std::shared_ptr<const Weights>>& weights, Size size,
-    const ModelOptions& options) {
-  if (!weights.ok()) return weights.status();
+template <typename Size>
+Size SizeOf(const ModelOptions& options) {
+  Size size;
   if (options.slots > 0) size.slots = options.slots;
   if (options.max_batch > 0) size.max_batch = options.max_batch;
+  return size;
+}
+
+// A `Type` for each lane, all with the same weights.
+template <typename Type, typename Weights, typename Size>
+absl::StatusOr<std::vector<std::unique_ptr<Model>>> Open(const std::string& folder,
+                                                         const ModelOptions& options) {
+  auto weights = Weights::Load(folder, kernels::Kernels());
+  if (!weights.ok()) return weights.status();
   std::vector<std::unique_ptr<Model>> lanes;
   for (int i = 0; i < options.lanes; ++i) {
-    auto model = Family::Create(*weights, size);
+    auto model = Type::Create(*weights, SizeOf<Size>(options));
     if (!model.ok()) return model.status();
     lanes.push_back(*std::move(model));
   }
   return lanes;
 }
 
+template <typename Type, typename Size, auto read_config>
+absl::StatusOr<ModelInfo> Describe(const std::string& folder, const ModelOptions& options) {
+  auto config = read_config(folder);
+  if (!config.ok()) return config.status();
+  return Type::Describe(*config, SizeOf<Size>(options));
+}
+
+constexpr Family kFamilies[] = {
+    {"aligned_mel", Open<aligned_mel::AlignedMel, aligned_mel::Voice, aligned_mel::LaneSize>,
+     Describe<aligned_mel::AlignedMel, aligned_mel::LaneSize, aligned_mel::ReadConfig>},
+    {"state_dit", Open<state_dit::StateDit, state_dit::World, state_dit::LaneSize>,
+     Describe<state_dit::StateDit, state_dit::LaneSize, state_dit::ReadConfig>},
+    {"waypoint-1.5", Open<waypoint::Waypoint, waypoint::Checkpoint, waypoint::LaneSize>,
+     Describe<waypoint::Waypoint, waypoint::LaneSize, waypoint::ReadConfig>},
+};
+
 }  // namespace
 
-absl::StatusOr<std::vector<std::unique_ptr<Model>>> OpenAlignedMel(const std::string& folder,
-                                                                   const ModelOptions& options) {
-  return Lanes<aligned_mel::AlignedMel>(aligned_mel::Voice::Load(folder, kernels::Kernels()),
-                                        aligned_mel::LaneSize{}, options);
-}
-
-absl::StatusOr<std::vector<std::unique_ptr<Model>>> OpenStateDit(const std::string& folder,
-                                                                 const ModelOptions& options) {
-  return Lanes<state_dit::StateDit>(state_dit::World::Load(folder, kernels::Kernels()),
-                                    state_dit::LaneSize{}, options);
-}
-
-absl::StatusOr<std::vector<std::unique_ptr<Model>>> OpenWaypoint(const std::string& folder,
-                                                                 const ModelOptions& options) {
-  return Lanes<waypoint::Waypoint>(waypoint::Checkpoint::Load(folder, kernels::Kernels()),
-                                   waypoint::LaneSize{}, options);
-}
+absl::Span<const Family> Families() { return kFamilies; }
 
 }  // namespace firstbyte

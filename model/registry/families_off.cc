@@ -2,7 +2,6 @@
 #include "model/registry/families.h"
 
 namespace firstbyte {
-
 namespace {
 
 absl::Status NoLibTorch(const std::string& folder) {
@@ -10,21 +9,21 @@ absl::Status NoLibTorch(const std::string& folder) {
                folder + ": this build has no model families (FIRSTBYTE_TORCH=OFF)");
 }
 
+absl::StatusOr<std::vector<std::unique_ptr<Model>>> Open(const std::string& folder,
+                                                         const ModelOptions&) {
+  return NoLibTorch(folder);
+}
+
+absl::StatusOr<ModelInfo> Describe(const std::string& folder, const ModelOptions&) {
+  return NoLibTorch(folder);
+}
+
+constexpr Family kFamilies[] = {{"aligned_mel", Open, Describe},
+                                {"state_dit", Open, Describe},
+                                {"waypoint-1.5", Open, Describe}};
+
 }  // namespace
 
-absl::StatusOr<std::vector<std::unique_ptr<Model>>> OpenAlignedMel(const std::string& folder,
-                                                                   const ModelOptions&) {
-  return NoLibTorch(folder);
-}
-
-absl::StatusOr<std::vector<std::unique_ptr<Model>>> OpenStateDit(const std::string& folder,
-                                                                 const ModelOptions&) {
-  return NoLibTorch(folder);
-}
-
-absl::StatusOr<std::vector<std::unique_ptr<Model>>> OpenWaypoint(const std::string& folder,
-                                                                 const ModelOptions&) {
-  return NoLibTorch(folder);
-}
+absl::Span<const Family> Families() { return kFamilies; }
 
 }  // namespace firstbyte

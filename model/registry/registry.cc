@@ -44,17 +44,30 @@ absl::StatusOr<std::string> ModelType(const std::string& folder) {
   return Error(absl::StatusCode::kNotFound, "NO_MODEL", absl::StrCat("no ", json_path));
 }
 
+absl::StatusOr<const Family*> FamilyOf(const std::string& folder) {
+  absl::StatusOr<std::string> type = ModelType(folder);
+  if (!type.ok()) return type.status();
+  for (const Family& family : Families()) {
+    if (*type == family.type) return &family;
+  }
+  return Error(absl::StatusCode::kInvalidArgument, "UNKNOWN_FAMILY",
+               absl::StrCat(folder, ": no model family is called \"", *type, "\""));
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<std::unique_ptr<Model>>> OpenModelFolder(const std::string& folder,
                                                                     const ModelOptions& options) {
-  absl::StatusOr<std::string> type = ModelType(folder);
-  if (!type.ok()) return type.status();
-  if (*type == "aligned_mel") return OpenAlignedMel(folder, options);
-  if (*type == "state_dit") return OpenStateDit(folder, options);
-  if (*type == "waypoint-1.5") return OpenWaypoint(folder, options);
-  return Error(absl::StatusCode::kInvalidArgument, "UNKNOWN_FAMILY",
-               absl::StrCat(folder, ": no model family is called \"", *type, "\""));
+  absl::StatusOr<const Family*> family = FamilyOf(folder);
+  if (!family.ok()) return family.status();
+  return (*family)->open(folder, options);
+}
+
+absl::StatusOr<ModelInfo> DescribeModelFolder(const std::string& folder,
+                                              const ModelOptions& options) {
+  absl::StatusOr<const Family*> family = FamilyOf(folder);
+  if (!family.ok()) return family.status();
+  return (*family)->describe(folder, options);
 }
 
 }  // namespace firstbyte

@@ -22,4 +22,9 @@ struct ModelOptions {
 absl::StatusOr<std::vector<std::unique_ptr<Model>>> OpenModelFolder(const std::string& folder,
                                                                     const ModelOptions& options);
 
+// What the models of this folder will say of themselves, from its config alone, in about a
+// millisecond. Without `version`; `slot_bytes` and `state_bytes` may be less than they will be.
+absl::StatusOr<ModelInfo> DescribeModelFolder(const std::string& folder,
+                                              const ModelOptions& options);
+
 }  // namespace firstbyte

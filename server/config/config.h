@@ -21,6 +21,7 @@ struct Config {
   std::string admin_listen = "127.0.0.1:50052";   // host:port, or "off" or empty
   std::string models_dir;                         // empty: FindModelsDir() looks for it
   std::vector<std::string> models;                // empty: every model of the folder
+  std::vector<std::string> lazy_models;           // of these, and besides
   std::string device = "cpu";
   int lanes = 1;
   int max_batch = 0;    // sessions in one step; 0: the model's own

@@ -117,6 +117,10 @@ absl::Span<const ConfigField> ConfigFields() {
       {.key = "models",
        .help = "Models to serve, comma-separated, the default first; empty: all of the folder",
        .member = &Config::models},
+      {.key = "lazy_models",
+       .help = "Models to load only when a request first needs them, comma-separated; served as "
+               "those of --models are",
+       .member = &Config::lazy_models},
       {.key = "device", .help = "Where models run", .member = &Config::device, .choices = {"cpu"}},
       {.key = "lanes",
        .help = "Threads that run models, each with its own batch",

@@ -78,15 +78,16 @@ void FillSlots(Engine& engine, int lane, v1::LaneStats* out) {
 }  // namespace
 
 void FillModels(const Engine& engine, v1::ListModelsResponse* response) {
-  std::vector<const ModelInfo*> models = engine.models();
-  std::sort(models.begin(), models.end(),
-            [](const ModelInfo* a, const ModelInfo* b) { return a->name < b->name; });
-  for (const ModelInfo* info : models) {
+  const std::vector<const ModelInfo*> models = engine.models();
+  for (size_t i = 0; i < models.size(); ++i) {
+    const bool resident = engine.resident(static_cast<int>(i));
     v1::Model* model = response->add_models();
-    model->set_name(info->name);
-    model->set_state(v1::MODEL_STATE_LOADED);
-    model->set_digest(info->version);
+    model->set_name(models[i]->name);
+    model->set_state(resident ? v1::MODEL_STATE_LOADED : v1::MODEL_STATE_UNLOADED);
+    model->set_digest(models[i]->version);
   }
+  std::sort(response->mutable_models()->begin(), response->mutable_models()->end(),
+            [](const v1::Model& a, const v1::Model& b) { return a.name() < b.name(); });
 }
 
 void FillStats(const AdminContext& context, const std::string& lane_name,

@@ -36,11 +36,12 @@ Host::~Host() {
   if (worlds_) worlds_->WaitUntilParked(absl::Seconds(10));
 }
 
-absl::Status Host::Serve(std::vector<std::vector<std::unique_ptr<Model>>> lane_models) {
+absl::Status Host::Serve(std::vector<std::vector<std::unique_ptr<Model>>> lane_models,
+                         std::vector<LazyModel> lazy) {
   std::vector<std::string> voices, worlds;
-  for (const auto& model : lane_models.at(0)) {
-    (model->info().world ? worlds : voices).push_back(model->info().name);
-  }
+  auto name = [&](const ModelInfo& info) { (info.world ? worlds : voices).push_back(info.name); };
+  for (const auto& model : lane_models.at(0)) name(model->info());
+  for (const LazyModel& model : lazy) name(model.info);
   metrics_ = std::make_unique<Metrics>(voices, options_.build, worlds);
   observer_ = std::make_unique<StreamMetrics>(metrics_.get());
   pool_ = std::make_unique<ThreadPool>(options_.front_end_threads, "front_end");
@@ -52,9 +53,9 @@ absl::Status Host::Serve(std::vector<std::vector<std::unique_ptr<Model>>> lane_m
   absl::StatusOr<std::unique_ptr<WorldStore>> store = WorldStore::Create(options_.worlds);
   if (!store.ok()) return store.status();
   worlds_ = *std::move(store);
-  const LaneOptions lane = WatchLanes(lane_models);
+  const LaneOptions lane = WatchLanes(lane_models, lazy);
   absl::StatusOr<std::unique_ptr<Engine>> engine =
-      Engine::Create(std::move(lane_models), lane, options_.admission);
+      Engine::Create(std::move(lane_models), lane, options_.admission, std::move(lazy));
   if (!engine.ok()) return engine.status();
   engine_ = *std::move(engine);
   metrics_->AddScrapeHook([this] {
@@ -86,7 +87,8 @@ absl::Status Host::Serve(std::vector<std::vector<std::unique_ptr<Model>>> lane_m
 }
 
 // The lanes' options, with everyone who watches them.
-LaneOptions Host::WatchLanes(const std::vector<std::vector<std::unique_ptr<Model>>>& lane_models) {
+LaneOptions Host::WatchLanes(const std::vector<std::vector<std::unique_ptr<Model>>>& lane_models,
+                             const std::vector<LazyModel>& lazy) {
   LaneOptions lane = options_.lane;
   lane.tracer = &tracer_;
   lane.on_step = [this](const LaneStep& step) {
@@ -102,6 +104,7 @@ LaneOptions Host::WatchLanes(const std::vector<std::vector<std::unique_ptr<Model
     if (options_.flight.max_bytes == 0) continue;
     std::vector<const ModelInfo*> infos;
     for (const auto& model : models) infos.push_back(&model->info());
+    for (const LazyModel& model : lazy) infos.push_back(&model.info);
     const int index = static_cast<int>(flights_.size());
     lane.watchers.push_back(&flights_.emplace_back(index, infos, options_.flight, lane.clock));
   }

@@ -60,9 +60,10 @@ class Host {
   static absl::StatusOr<std::unique_ptr<Host>> Listen(HostOptions options);
   ~Host();
 
-  // lane_models[lane][model], as Engine::Create() takes them. Opens the metrics port and the folder
-  // of snapshots, warms the models up and turns readiness on.
-  absl::Status Serve(std::vector<std::vector<std::unique_ptr<Model>>> lane_models);
+  // lane_models[lane][model] and lazy ones, as Engine::Create() takes them. Opens the metrics port
+  // and the folder of snapshots, warms the resident models up and turns readiness on.
+  absl::Status Serve(std::vector<std::vector<std::unique_ptr<Model>>> lane_models,
+                     std::vector<LazyModel> lazy = {});
 
   // See RpcServer::Drain(). A timeout that AdminService was given comes before this one.
   void Drain(absl::Duration lame_duck, absl::Duration timeout);
@@ -77,7 +78,8 @@ class Host {
 
  private:
   explicit Host(HostOptions options) : options_(std::move(options)) {}
-  LaneOptions WatchLanes(const std::vector<std::vector<std::unique_ptr<Model>>>& lane_models);
+  LaneOptions WatchLanes(const std::vector<std::vector<std::unique_ptr<Model>>>& lane_models,
+                         const std::vector<LazyModel>& lazy);
   void KeepFlights();
   absl::Status AskToDrain(std::optional<absl::Duration> timeout);
 

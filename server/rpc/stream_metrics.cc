@@ -160,9 +160,10 @@ void StreamMetrics::OnStep(const LaneStep& step) {
 }
 
 void ReportSlots(Engine& engine, const Metrics& metrics) {
-  for (size_t i = 0; i < engine.models().size(); ++i) {
+  const std::vector<const ModelInfo*> models = engine.models();
+  for (size_t i = 0; i < models.size(); ++i) {
     const AdmissionLedger::Usage usage = engine.admission().usage(static_cast<int>(i));
-    const ModelMetrics& model = metrics.model(engine.models()[i]->name);
+    const ModelMetrics& model = metrics.model(models[i]->name);
     model.slots_used.Set(usage.used);
     model.slots.Set(usage.total);
   }

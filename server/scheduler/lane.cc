@@ -42,16 +42,13 @@ struct Lane::OpenSession {
   int model() const { return request.seat.model(); }
 };
 
-Lane::Lane(std::vector<std::unique_ptr<Model>> models, LaneOptions options)
-    : models_(std::move(models)),
-      options_(std::move(options)),
+Lane::Lane(int models, LaneOptions options)
+    : options_(std::move(options)),
       watcher_(options_.index < static_cast<int>(options_.watchers.size())
                    ? options_.watchers[options_.index]
-                   : nullptr) {
-  for (const auto& model : models_) max_batch_.push_back(model->info().max_batch);
-  block_costs_.resize(models_.size());
-  session_costs_.resize(models_.size());
-}
+                   : nullptr),
+      models_(models),
+      max_batch_(models, 1) {}
 
 Lane::~Lane() {
   {
@@ -69,6 +66,13 @@ Lane::~Lane() {
 
 void Lane::Start() {
   thread_ = std::thread([this] { Loop(); });
+}
+
+void Lane::Add(int index, std::unique_ptr<Model> model, ModelCosts costs) {
+  Enqueue({.kind = Command::Kind::kAdd,
+           .id = 0,
+           .added = std::make_unique<AddedModel>(
+               AddedModel{index, std::move(model), std::move(costs)})});
 }
 
 Lane::SessionId Lane::Open(SessionRequest request) {
@@ -226,6 +230,7 @@ void Lane::Collect() {
 }
 
 void Lane::Apply(Command command) {
+  if (command.kind == Command::Kind::kAdd) return AddOne(std::move(*command.added));
   if (command.kind == Command::Kind::kOpen) return OpenOne(command.id, std::move(*command.request));
   auto it = sessions_.find(command.id);
   if (it == sessions_.end()) return;  // ended meanwhile
@@ -242,6 +247,14 @@ void Lane::Apply(Command command) {
     return;
   }
   Publish(open);
+}
+
+void Lane::AddOne(AddedModel added) {
+  max_batch_[added.index] = added.model->info().max_batch;
+  for (const ModelCosts::Step& step : added.costs.steps) {
+    costs_.Set(added.index, step.stage, step.frames, step.cost);
+  }
+  models_[added.index] = std::move(added.model);
 }
 
 void Lane::OpenOne(SessionId id, SessionRequest request) {

@@ -25,6 +25,7 @@
 #include "server/scheduler/load.h"
 #include "server/scheduler/policy.h"
 #include "server/scheduler/stream_port.h"
+#include "server/scheduler/warm_up.h"
 
 namespace firstbyte {
 
@@ -62,20 +63,15 @@ class Lane {
  public:
   using SessionId = uint64_t;
 
-  // `models` in ledger order; this lane alone opens sessions on them.
-  Lane(std::vector<std::unique_ptr<Model>> models, LaneOptions options);
+  // `models`: how many the ledger has. Each must be added before a session is opened on it.
+  Lane(int models, LaneOptions options);
   ~Lane();  // ends what is open with kCancelled
 
-  // Runs each stage of each model at batch 1 and at the largest batch, so that the first request
-  // finds everything warm, and fits the step costs. Call before Start().
-  absl::Status WarmUp();
   void Start();
 
   int index() const { return options_.index; }
-  const Model& model(int index) const { return *models_[index]; }
-  // Worlds: steps from the actions of a block to its pictures, alone; zero before WarmUp().
-  absl::Duration block_cost(int model) const { return block_costs_[model]; }
-  const SessionCost& session_cost(int model) const { return session_costs_[model]; }
+  // Model `index` of the ledger, warm; also while others run. This lane alone opens sessions on it.
+  void Add(int index, std::unique_ptr<Model> model, ModelCosts costs);
 
   SessionId Open(SessionRequest request);
   // `said`: what it was prepared from, for a watcher.
@@ -93,12 +89,18 @@ class Lane {
 
  private:
   struct OpenSession;
+  struct AddedModel {
+    int index;
+    std::unique_ptr<Model> model;
+    ModelCosts costs;
+  };
   struct Command {
-    enum class Kind { kOpen, kPush, kClose } kind;
+    enum class Kind { kOpen, kPush, kClose, kAdd } kind;
     SessionId id;
     std::unique_ptr<SessionRequest> request;
     Input input = EndOfInput{};
     std::shared_ptr<const RawInput> said = nullptr;
+    std::unique_ptr<AddedModel> added;
   };
 
   void Loop();
@@ -106,6 +108,7 @@ class Lane {
   void Enqueue(Command command);
   void Collect();
   void Apply(Command command);
+  void AddOne(AddedModel added);
   void OpenOne(SessionId id, SessionRequest request);
   bool BeginBlocks(absl::Time now, absl::Duration* sleep);
   void BeginBlock(OpenSession& session, absl::Time now);
@@ -124,17 +127,16 @@ class Lane {
   void End(SessionId id, const absl::Status& status);
   void LoseDevice(const absl::Status& status);
 
-  const std::vector<std::unique_ptr<Model>> models_;
   const LaneOptions options_;
   LaneWatcher* const watcher_;
+  // Lane thread only.
+  std::vector<std::unique_ptr<Model>> models_;
   StepCosts costs_;
   RecentTime recent_;
   std::vector<int> max_batch_;
-  std::vector<absl::Duration> block_costs_;
-  std::vector<SessionCost> session_costs_;
-  std::unordered_map<SessionId, std::unique_ptr<OpenSession>> sessions_;  // lane thread only
-  bool lost_ = false;                                                     // lane thread only
-  std::atomic<uint64_t> iteration_ = 0;
+  std::unordered_map<SessionId, std::unique_ptr<OpenSession>> sessions_;
+  bool lost_ = false;
+  std::atomic<uint64_t> iteration_ = 0;  // read by any thread
 
   Mutex mu_;
   CondVar wake_;

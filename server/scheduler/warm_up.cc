@@ -1,4 +1,4 @@
-// Lane::WarmUp: every stage of every model once at batch 1 and once at the largest batch.
+#include "server/scheduler/warm_up.h"
 
 #include <algorithm>
 #include <map>
@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "nlohmann/json.hpp"
-#include "server/scheduler/lane.h"
 
 namespace firstbyte {
 namespace {
@@ -187,39 +186,37 @@ absl::Duration PeriodOf(const ModelInfo& info) {
 
 }  // namespace
 
-absl::Status Lane::WarmUp() {
-  for (size_t m = 0; m < models_.size(); ++m) {
-    const ModelInfo& info = models_[m]->info();
-    const int large = std::min({info.max_batch, info.slots, kLargestWarmUpBatch});
-    auto measure = [&](int batch) {
-      Model* model = models_[m].get();
-      return info.world ? MeasureWorld(model, options_.clock, batch)
-                        : MeasureVoice(model, options_.clock, batch);
-    };
-    auto one = measure(1);
-    if (!one.ok()) return one.status();
-    auto many = large == 1 ? one : measure(large);
-    if (!many.ok()) return many.status();
-    block_costs_[m] = one->block;
-    for (const auto& [step, cost] : one->steps) {
-      const auto& [stage, frames] = step;
-      const LinearCost fit = FitCost(1, cost, large, many->Of(stage, frames));
-      if (large > 1) costs_.Set(static_cast<int>(m), stage, frames, fit);
-      LogDebug("step_cost", {{"model", info.name},
-                             {"stage", std::string(StageName(stage))},
-                             {"frames", frames},
-                             {"batch_1_us", absl::ToDoubleMicroseconds(cost)},
-                             {"batch_n_us", absl::ToDoubleMicroseconds(many->Of(stage, frames))},
-                             {"n", large}});
+absl::StatusOr<ModelCosts> WarmUp(Model* model, const Clock& clock, absl::Duration max_step) {
+  const ModelInfo& info = model->info();
+  const int large = std::min({info.max_batch, info.slots, kLargestWarmUpBatch});
+  auto measure = [&](int batch) {
+    return info.world ? MeasureWorld(model, &clock, batch) : MeasureVoice(model, &clock, batch);
+  };
+  auto one = measure(1);
+  if (!one.ok()) return one.status();
+  auto many = large == 1 ? one : measure(large);
+  if (!many.ok()) return many.status();
+  ModelCosts costs{.block = one->block};
+  StepCosts steps;
+  for (const auto& [step, cost] : one->steps) {
+    const auto& [stage, frames] = step;
+    const LinearCost fit = FitCost(1, cost, large, many->Of(stage, frames));
+    if (large > 1) {
+      costs.steps.push_back({stage, frames, fit});
+      steps.Set(0, stage, frames, fit);
     }
-    session_costs_[m] = {
-        .frame = FitCost(1, FrameCost(info, *one), large, FrameCost(info, *many)),
-        .period = PeriodOf(info),
-        .start_up = FitCost(1, StartUpCost(info, *one), large, StartUpCost(info, *many)),
-        .batch = costs_.LargestBatch(static_cast<int>(m), Stage::kGenerate, 0,
-                                     options_.policy.max_step, info.max_batch)};
+    LogDebug("step_cost", {{"model", info.name},
+                           {"stage", std::string(StageName(stage))},
+                           {"frames", frames},
+                           {"batch_1_us", absl::ToDoubleMicroseconds(cost)},
+                           {"batch_n_us", absl::ToDoubleMicroseconds(many->Of(stage, frames))},
+                           {"n", large}});
   }
-  return absl::OkStatus();
+  costs.session = {.frame = FitCost(1, FrameCost(info, *one), large, FrameCost(info, *many)),
+                   .period = PeriodOf(info),
+                   .start_up = FitCost(1, StartUpCost(info, *one), large, StartUpCost(info, *many)),
+                   .batch = steps.LargestBatch(0, Stage::kGenerate, 0, max_step, info.max_batch)};
+  return costs;
 }
 
 }  // namespace firstbyte

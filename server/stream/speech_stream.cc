@@ -126,26 +126,53 @@ absl::Status SpeechStream::Admit(const SpeechConfig& config) {
   if (!seat.ok()) return seat.status();
 
   const uint64_t seed = config.seed.value_or(NewSeed());
-  MutexLock lock(&mu_);
-  configured_ = true;
-  admitted_ = context_.clock->Now();
-  lane_ = &context_.engine->lane(seat->lane());
-  outbox_.Put({SpeechStarted{.request_id = request_id_,
-                             .model = info.name,
-                             .voice = voice.name,
-                             .model_digest = info.version,
-                             .seed = seed,
-                             .audio = format_,
-                             .container_header = encoder_->header(),
-                             .opus_pre_skip = encoder_->pre_skip()},
-               absl::InfiniteFuture()});
-  session_ = lane_->Open(
-      {.spec = {.voice = voice.name, .seed = seed, .speaking_rate = config.speaking_rate},
-       .tenant = config.tenant,
-       .max_lead = config.max_lead.value_or(context_.default_max_lead),
-       .port = shared_from_this(),
-       .seat = *std::move(seat)});
+  {
+    MutexLock lock(&mu_);
+    if (outbox_.ended()) return absl::CancelledError("ended meanwhile");
+    configured_ = true;
+    admitted_ = context_.clock->Now();
+    opening_.emplace(Opening{
+        .started = {.request_id = request_id_,
+                    .model = info.name,
+                    .voice = voice.name,
+                    .seed = seed,
+                    .audio = format_,
+                    .container_header = encoder_->header(),
+                    .opus_pre_skip = encoder_->pre_skip()},
+        .request = {
+            .spec = {.voice = voice.name, .seed = seed, .speaking_rate = config.speaking_rate},
+            .tenant = config.tenant,
+            .max_lead = config.max_lead.value_or(context_.default_max_lead),
+            .seat = *std::move(seat)}});
+  }
+  // Weak: a stream that is cancelled does not wait for the load.
+  auto loaded = [weak = weak_from_this()](const absl::Status& status) {
+    if (auto self = weak.lock()) self->Loaded(status);
+  };
+  if (context_.engine->EnsureLoaded(model_, loaded)) OpenSession();
   return absl::OkStatus();
+}
+
+void SpeechStream::Loaded(const absl::Status& status) {
+  if (!status.ok()) return Fail(status);
+  {
+    MutexLock lock(&mu_);
+    summary_.timing.model_load = context_.clock->Now() - admitted_;
+  }
+  OpenSession();
+  PostFeed();
+  transport_->WakeWriter();
+}
+
+void SpeechStream::OpenSession() {
+  MutexLock lock(&mu_);
+  if (!opening_) return;  // ended meanwhile
+  opening_->started.model_digest = context_.engine->model(model_).info().version;
+  outbox_.Put({std::move(opening_->started), absl::InfiniteFuture()});
+  lane_ = &context_.engine->lane(opening_->request.seat.lane());
+  opening_->request.port = shared_from_this();
+  session_ = lane_->Open(std::move(opening_->request));
+  opening_.reset();
 }
 
 absl::Status SpeechStream::SetFormat(const SpeechConfig& config) {
@@ -211,10 +238,12 @@ void SpeechStream::Cancel() {
 }
 
 void SpeechStream::Fail(const absl::Status& status) {
+  std::optional<Opening> given_up;  // with its seat
   {
     MutexLock lock(&mu_);
     if (!outbox_.Fail(status)) return;
     texts_.clear();
+    given_up.swap(opening_);
     if (lane_ != nullptr) lane_->Close(session_);
   }
   transport_->WakeWriter();
@@ -254,7 +283,7 @@ bool SpeechStream::FeedOne() {
     PendingText text;
     {
       MutexLock lock(&mu_);
-      if (outbox_.ended() || texts_.empty()) return false;
+      if (outbox_.ended() || opening_ || texts_.empty()) return false;
       text = std::move(texts_.front());
       texts_.pop_front();
     }

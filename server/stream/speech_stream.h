@@ -84,6 +84,11 @@ class SpeechStream : public StreamPort,
     SpeechResponse message;
     absl::Time busy_since;  // of audio: see StreamPort::Deliver
   };
+  // An admitted stream that waits for its model. Holds the seat.
+  struct Opening {
+    SpeechStarted started;
+    SessionRequest request;
+  };
   using PendingInput = std::variant<Clause, Marker, EndOfInput>;  // segmented
 
   SpeechStream(const StreamContext& context, std::string method,
@@ -95,6 +100,8 @@ class SpeechStream : public StreamPort,
   absl::Status Take(TextPiece text);
   absl::Status Take(FlushText flush);
   absl::Status Admit(const SpeechConfig& config);
+  void Loaded(const absl::Status& status);
+  void OpenSession();
   absl::Status SetFormat(const SpeechConfig& config);
   absl::Status RequireConfig() const;
   void Enqueue(PendingText text);
@@ -147,6 +154,8 @@ class SpeechStream : public StreamPort,
   Lane* lane_ ABSL_GUARDED_BY(mu_) = nullptr;
   Lane::SessionId session_ ABSL_GUARDED_BY(mu_) = 0;
   std::string request_id_ ABSL_GUARDED_BY(mu_);
+
+  std::optional<Opening> opening_ ABSL_GUARDED_BY(mu_);
 
   std::deque<PendingText> texts_ ABSL_GUARDED_BY(mu_);
   int64_t received_bytes_ ABSL_GUARDED_BY(mu_) = 0;

@@ -76,6 +76,8 @@ struct WorldStream::Opening {
   Seat seat;
   SessionSpec spec;
   std::shared_ptr<const RawInput> said;  // what spec.scene was prepared from, if it is kept
+  OpenStep next = nullptr;               // once the model is resident, on the strand
+  absl::Time chosen;
   // A saved one.
   WorldHold hold;
   std::optional<SavedWorld> world;
@@ -99,7 +101,7 @@ absl::Status WorldStream::Take(OpenWorld open) {
 
 absl::Status WorldStream::Begin(const std::shared_ptr<Opening>& opening, const CreateWorld&) {
   if (absl::Status status = Choose(opening->open.model, opening.get()); !status.ok()) return status;
-  strand_.Post([self = shared_from_this(), opening] { self->OpenNew(opening); });
+  AwaitModel(opening, &WorldStream::OpenNew);
   return absl::OkStatus();
 }
 
@@ -141,17 +143,13 @@ absl::Status WorldStream::Choose(const std::string& model, Opening* opening) {
   const OpenWorld& open = opening->open;
   auto media = WorldMedia::Create(info, open);
   if (!media.ok()) return media.status();
-  const absl::Duration period = BlockPeriod(*info.world, open);
-  if (open.pacing == Pacing::kRealtime && context_.engine->block_cost(*found) > period) {
-    return Error(
-        absl::StatusCode::kResourceExhausted, "FPS_TOO_HIGH",
-        absl::StrCat("one block takes ", absl::FormatDuration(context_.engine->block_cost(*found))),
-        "open.target_fps");
-  }
+  if (absl::Status status = CheckPace(*found, open); !status.ok()) return status;
   const absl::Duration own_period = BlockPeriod(*info.world, {});
   auto seat = context_.engine->admission().Admit(
       {.model = *found,
-       .pace = open.pacing == Pacing::kRealtime ? absl::FDivDuration(own_period, period) : kUnpaced,
+       .pace = open.pacing == Pacing::kRealtime
+                   ? absl::FDivDuration(own_period, BlockPeriod(*info.world, open))
+                   : kUnpaced,
        .time_left = open.time_left,
        .tenant = open.tenant,
        .bytes = OutboxBytes(**media) + BlockHistory::kBytes + info.world->state_bytes});
@@ -161,7 +159,7 @@ absl::Status WorldStream::Choose(const std::string& model, Opening* opening) {
   media_ = *std::move(media);
   pacing_ = open.pacing;
   tenant_ = open.tenant;
-  period_ = period;
+  period_ = BlockPeriod(*info.world, open);
   idle_ =
       std::min(context_.max_world_idle, open.max_idle_duration.value_or(absl::InfiniteDuration()));
   lifetime_ = std::min(context_.max_world_duration,
@@ -172,6 +170,54 @@ absl::Status WorldStream::Choose(const std::string& model, Opening* opening) {
   info_ = &info;
   context_.observer->OnStarted(kMethod, info.name);
   return absl::OkStatus();
+}
+
+// Says nothing against a model whose blocks have not been measured yet.
+absl::Status WorldStream::CheckPace(int model, const OpenWorld& open) const {
+  const absl::Duration cost = context_.engine->block_cost(model);
+  const absl::Duration period = BlockPeriod(*context_.engine->models()[model]->world, open);
+  if (open.pacing != Pacing::kRealtime || cost <= period) return absl::OkStatus();
+  return Error(absl::StatusCode::kResourceExhausted, "FPS_TOO_HIGH",
+               absl::StrCat("one block takes ", absl::FormatDuration(cost)), "open.target_fps");
+}
+
+// `next` follows on the strand, at once unless the model has to be loaded first.
+void WorldStream::AwaitModel(const std::shared_ptr<Opening>& opening, OpenStep next) {
+  opening->next = next;
+  opening->chosen = context_.clock->Now();
+  {
+    MutexLock lock(&mu_);
+    awaiting_model_ = opening;
+  }
+  // Weak: a stream that is cancelled does not wait for the load.
+  auto loaded = [weak = weak_from_this()](const absl::Status& status) {
+    if (auto self = weak.lock()) self->Loaded(status);
+  };
+  if (context_.engine->EnsureLoaded(model_, loaded)) OpenChosen();
+}
+
+void WorldStream::Loaded(const absl::Status& status) {
+  std::shared_ptr<Opening> opening;
+  {
+    MutexLock lock(&mu_);
+    if (!awaiting_model_) return;  // ended meanwhile
+    summary_.timing.model_load = context_.clock->Now() - awaiting_model_->chosen;
+    if (!status.ok()) opening.swap(awaiting_model_);
+  }
+  opening ? GiveUp(opening, status) : OpenChosen();
+}
+
+void WorldStream::OpenChosen() {
+  std::shared_ptr<Opening> opening;
+  {
+    MutexLock lock(&mu_);
+    opening.swap(awaiting_model_);
+    info_ = context_.engine->models()[model_];  // it may have been the one that was listed
+  }
+  if (!opening) return;  // ended meanwhile
+  absl::Status pace = CheckPace(model_, opening->open);
+  if (!pace.ok()) return GiveUp(opening, pace);
+  strand_.Post([self = shared_from_this(), opening] { (self.get()->*opening->next)(opening); });
 }
 
 void WorldStream::OpenNew(const std::shared_ptr<Opening>& opening) {
@@ -200,6 +246,18 @@ void WorldStream::OpenNew(const std::shared_ptr<Opening>& opening) {
 }
 
 void WorldStream::OpenSaved(const std::shared_ptr<Opening>& opening) {
+  const std::string &asked = opening->open.model, &model = opening->world->model;
+  absl::Status status;
+  if (!asked.empty() && asked != model) {
+    status =
+        Invalid("MODEL_MISMATCH", absl::StrCat("this session plays '", model, "'"), "open.model");
+  }
+  if (status.ok()) status = Choose(model, opening.get());
+  if (!status.ok()) return GiveUp(opening, status);
+  AwaitModel(opening, &WorldStream::OpenLoaded);
+}
+
+void WorldStream::OpenLoaded(const std::shared_ptr<Opening>& opening) {
   if (absl::Status status = CheckSaved(opening.get()); !status.ok()) {
     return GiveUp(opening, status);
   }
@@ -211,11 +269,6 @@ void WorldStream::OpenSaved(const std::shared_ptr<Opening>& opening) {
 absl::Status WorldStream::CheckSaved(Opening* opening) {
   const OpenWorld& open = opening->open;
   SavedWorld& world = *opening->world;
-  if (!open.model.empty() && open.model != world.model) {
-    return Invalid("MODEL_MISMATCH", absl::StrCat("this session plays '", world.model, "'"),
-                   "open.model");
-  }
-  if (absl::Status status = Choose(world.model, opening); !status.ok()) return status;
   if (absl::Status status = CheckModel(world, *info_); !status.ok()) return status;
   if (absl::Status status = CheckInputs(*info_->world, world); !status.ok()) return status;
   if (const auto* resume = std::get_if<ResumeWorld>(&open.origin)) {

@@ -133,12 +133,15 @@ void WorldStream::Cancel() {
 }
 
 void WorldStream::Fail(const absl::Status& status) {
+  std::shared_ptr<Opening> given_up;
   {
     MutexLock lock(&mu_);
     if (!outbox_.Fail(status)) return;
     early_.clear();
+    given_up.swap(awaiting_model_);
     Leave({.park = true, .end = status});
   }
+  if (given_up) GiveUp(given_up, status);
   transport_->WakeWriter();
 }
 

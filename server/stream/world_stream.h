@@ -109,6 +109,7 @@ class WorldStream : public StreamPort,
     bool resent = false;  // made before this stream; no room was set aside for it
   };
   struct Opening;  // what a session is being opened with
+  using OpenStep = void (WorldStream::*)(const std::shared_ptr<Opening>&);
 
   WorldStream(const StreamContext& context, std::shared_ptr<StreamTransport> transport);
 
@@ -118,8 +119,13 @@ class WorldStream : public StreamPort,
   absl::Status Begin(const std::shared_ptr<Opening>& opening, const ResumeWorld& resume);
   absl::Status Begin(const std::shared_ptr<Opening>& opening, const FromSnapshot& snapshot);
   absl::Status Choose(const std::string& model, Opening* opening);
+  absl::Status CheckPace(int model, const OpenWorld& open) const;
+  void AwaitModel(const std::shared_ptr<Opening>& opening, OpenStep next);
+  void Loaded(const absl::Status& status);
+  void OpenChosen();
   void OpenNew(const std::shared_ptr<Opening>& opening);
   void OpenSaved(const std::shared_ptr<Opening>& opening);
+  void OpenLoaded(const std::shared_ptr<Opening>& opening);
   absl::Status CheckSaved(Opening* opening);
   void Install(const std::shared_ptr<Opening>& opening);
   std::vector<std::shared_ptr<const BlockUnderWay>> Restore(SavedWorld* world)
@@ -187,6 +193,7 @@ class WorldStream : public StreamPort,
   mutable Mutex mu_;
   Phase phase_ ABSL_GUARDED_BY(mu_) = Phase::kNew;
   std::string request_id_ ABSL_GUARDED_BY(mu_);
+  std::shared_ptr<Opening> awaiting_model_ ABSL_GUARDED_BY(mu_);
   std::deque<WorldRequest> early_ ABSL_GUARDED_BY(mu_);  // said while the session opens
   bool early_close_ ABSL_GUARDED_BY(mu_) = false;
   bool reader_waits_ ABSL_GUARDED_BY(mu_) = false;

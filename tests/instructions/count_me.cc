@@ -93,18 +93,19 @@ class Listener : public StreamPort {
 class Scheduling {
  public:
   Scheduling() {
-    std::vector<std::unique_ptr<Model>> models;
-    models.push_back(MakeScriptedModel());
-    const int slots = models[0]->info().slots;
+    auto model = MakeScriptedModel();
+    const Model& voice = *model;
+    const int slots = voice.info().slots;
     ledger_ = std::make_unique<AdmissionLedger>(std::vector<std::vector<int>>{{slots}});
-    lane_ = std::make_unique<Lane>(std::move(models), LaneOptions{.clock = &clock_});
+    lane_ = std::make_unique<Lane>(1, LaneOptions{.clock = &clock_});
+    lane_->Add(0, std::move(model), {});
     for (int i = 0; i < slots; ++i) {
       auto seat = ledger_->Admit({});
       Check(seat.status());
       const Lane::SessionId id = lane_->Open({.max_lead = absl::Seconds(60),
                                               .port = std::make_shared<Listener>(),
                                               .seat = *std::move(seat)});
-      lane_->Push(id, *lane_->model(0).Prepare({std::string(200, 'a')}));
+      lane_->Push(id, *voice.Prepare({std::string(200, 'a')}));
     }
     Run(8);
   }

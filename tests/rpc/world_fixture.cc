@@ -129,13 +129,17 @@ WorldTest::Server WorldTest::StartWith(std::unique_ptr<Model> world, HostOptions
   lanes[0].push_back(std::move(world));
   absl::Status status = server.host->Serve(std::move(lanes));
   EXPECT_TRUE(status.ok()) << status;
+  Connect(&server);
+  return server;
+}
+
+void WorldTest::Connect(Server* server) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  server.channel = grpc::CreateCustomChannel(absl::StrCat("127.0.0.1:", server.host->port()),
-                                             grpc::InsecureChannelCredentials(), arguments);
-  server.stub = v1::WorldService::NewStub(server.channel);
-  server.speech = v1::SpeechService::NewStub(server.channel);
-  return server;
+  server->channel = grpc::CreateCustomChannel(absl::StrCat("127.0.0.1:", server->host->port()),
+                                              grpc::InsecureChannelCredentials(), arguments);
+  server->stub = v1::WorldService::NewStub(server->channel);
+  server->speech = v1::SpeechService::NewStub(server->channel);
 }
 
 WorldTest::Server WorldTest::StartShared(ScriptedWorldOptions world, HostOptions options) {

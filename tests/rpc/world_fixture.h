@@ -84,6 +84,8 @@ class WorldTest : public testing::Test {
   // As Start(), sharing a folder and a secret with every other one started so.
   Server StartShared(ScriptedWorldOptions world = {}, HostOptions options = {});
 
+  static void Connect(Server* server);  // to its host
+
   // No call, slot or held session is left, and a new one gets exactly what it should.
   void ExpectUnharmed(Server& server);
 

@@ -13,13 +13,20 @@ namespace {
 AlignedMelSession& Mine(Session* session) { return *static_cast<AlignedMelSession*>(session); }
 
 ModelInfo InfoOf(const Voice& voice, const LaneSize& size) {
-  const AcousticConfig& c = voice.config.acoustic;
-  ModelInfo info;
-  info.name = voice.config.name;
+  ModelInfo info = AlignedMel::Describe(voice.config, size);
   info.version = voice.version;
+  return info;
+}
+
+}  // namespace
+
+ModelInfo AlignedMel::Describe(const Config& config, const LaneSize& size) {
+  const AcousticConfig& c = config.acoustic;
+  ModelInfo info;
+  info.name = config.name;
   info.sample_rate_hertz = kSampleRate;
   info.samples_per_frame = kFrameSamples;
-  for (const VoiceEntry& entry : voice.config.voices) {
+  for (const VoiceEntry& entry : config.voices) {
     info.voices.push_back({entry.name, entry.language_codes, ""});
   }
   info.min_speaking_rate = 0.7;
@@ -30,8 +37,6 @@ ModelInfo InfoOf(const Voice& voice, const LaneSize& size) {
                     kernels::kHeadDim * c.sliding_window;
   return info;
 }
-
-}  // namespace
 
 absl::StatusOr<std::unique_ptr<AlignedMel>> AlignedMel::Create(std::shared_ptr<const Voice> voice,
                                                                const LaneSize& size) {

@@ -23,6 +23,8 @@ struct LaneSize {
 
 class AlignedMel : public SlottedModel {
  public:
+  // What a model of this config says of itself, but for its version.
+  static ModelInfo Describe(const Config& config, const LaneSize& size);
   // Allocates the slots of one lane. kResourceExhausted when memory is short.
   static absl::StatusOr<std::unique_ptr<AlignedMel>> Create(std::shared_ptr<const Voice> voice,
                                                             const LaneSize& size);

@@ -94,4 +94,10 @@ absl::StatusOr<Config> ParseConfig(absl::string_view text) {
   return config;
 }
 
+absl::StatusOr<Config> ReadConfig(const std::string& folder) {
+  absl::StatusOr<std::string> json = ReadSmallFile(folder + "/config.json");
+  if (!json.ok()) return json.status();
+  return ParseConfig(*json);
+}
+
 }  // namespace firstbyte::aligned_mel

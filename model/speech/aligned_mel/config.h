@@ -55,5 +55,7 @@ struct Config {
 
 // INVALID_ARGUMENT (BAD_CONFIG) names the key that is missing, of the wrong type or out of range.
 absl::StatusOr<Config> ParseConfig(absl::string_view json);
+// The same of a folder's config.json; also NOT_FOUND.
+absl::StatusOr<Config> ReadConfig(const std::string& folder);
 
 }  // namespace firstbyte::aligned_mel

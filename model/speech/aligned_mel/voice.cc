@@ -3,7 +3,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "model/io/config_reader.h"
 #include "model/io/safetensors.h"
 #include "model/no_memory.h"
 
@@ -28,9 +27,7 @@ absl::Status Build(const SafeTensors& file, const kernels::KernelTable& kernels,
 
 absl::StatusOr<std::shared_ptr<const Voice>> Voice::Load(const std::string& folder,
                                                          const kernels::KernelTable& kernels) {
-  absl::StatusOr<std::string> json = ReadSmallFile(folder + "/config.json");
-  if (!json.ok()) return json.status();
-  absl::StatusOr<Config> config = ParseConfig(*json);
+  absl::StatusOr<Config> config = ReadConfig(folder);
   if (!config.ok()) return config.status();
   absl::StatusOr<SafeTensors> file = SafeTensors::Open(folder + "/model.safetensors");
   if (!file.ok()) return file.status();

@@ -133,6 +133,12 @@ void ReadWorld(ConfigReader root, Config* config) {
   if (config->map_high <= config->map_low) map.Fail("high", "must be over low");
 }
 
+// Of a path, without slashes at its end.
+std::string LastComponent(std::string folder) {
+  while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
+  return folder.substr(folder.rfind('/') + 1);
+}
+
 }  // namespace
 
 absl::StatusOr<Config> ParseConfig(absl::string_view text) {
@@ -155,6 +161,14 @@ absl::StatusOr<Config> ParseConfig(absl::string_view text) {
   config.localizer_noise_purpose = root.Int("localizer_noise_purpose", 0, 1000);
   config.norm_epsilon = root.Number("norm_epsilon", 1e-12, 1e-2);
   if (!status.ok()) return status;
+  return config;
+}
+
+absl::StatusOr<Config> ReadConfig(const std::string& folder) {
+  absl::StatusOr<std::string> json = ReadSmallFile(folder + "/config.json");
+  if (!json.ok()) return json.status();
+  absl::StatusOr<Config> config = ParseConfig(*json);
+  if (config.ok() && config->name.empty()) config->name = LastComponent(folder);
   return config;
 }
 

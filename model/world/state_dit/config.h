@@ -75,5 +75,8 @@ struct Config {
 
 // INVALID_ARGUMENT (BAD_CONFIG) names the key that is missing, of the wrong type or out of range.
 absl::StatusOr<Config> ParseConfig(absl::string_view json);
+// The same of a folder's config.json, named after the folder unless it says otherwise; also
+// NOT_FOUND.
+absl::StatusOr<Config> ReadConfig(const std::string& folder);
 
 }  // namespace firstbyte::state_dit

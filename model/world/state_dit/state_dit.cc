@@ -38,20 +38,26 @@ WorldInfo WorldOf(const Config& config, const Rings& rings) {
   return world;
 }
 
-ModelInfo InfoOf(const World& world, const Rings& rings, const LaneSize& size) {
-  ModelInfo info;
-  info.name = world.config.name;
+ModelInfo InfoOf(const World& world, const LaneSize& size) {
+  ModelInfo info = StateDit::Describe(world.config, size);
   info.version = world.version;
-  info.sample_rate_hertz = world.config.sample_rate;
-  info.samples_per_frame = world.config.samples_per_frame;
-  info.world = WorldOf(world.config, rings);
+  return info;
+}
+
+}  // namespace
+
+ModelInfo StateDit::Describe(const Config& config, const LaneSize& size) {
+  const Rings rings(config.dit, /*slots=*/0);  // for its sizes
+  ModelInfo info;
+  info.name = config.name;
+  info.sample_rate_hertz = config.sample_rate;
+  info.samples_per_frame = config.samples_per_frame;
+  info.world = WorldOf(config, rings);
   info.slots = size.slots;
   info.max_batch = size.max_batch;
   info.slot_bytes = rings.slot_bytes();
   return info;
 }
-
-}  // namespace
 
 absl::StatusOr<std::unique_ptr<StateDit>> StateDit::Create(std::shared_ptr<const World> world,
                                                            const LaneSize& size) {
@@ -68,7 +74,7 @@ StateDit::StateDit(std::shared_ptr<const World> world, const LaneSize& size)
     : SlottedModel(size.slots),
       world_(std::move(world)),
       rings_(world_->config.dit, size.slots),
-      info_(InfoOf(*world_, rings_, size)),
+      info_(InfoOf(*world_, size)),
       dynamics_(world_->config, size.max_batch),
       views_(world_->config, size.max_batch),
       dit_(world_->config, size.max_batch),

@@ -23,6 +23,8 @@ struct LaneSize {
 
 class StateDit : public SlottedModel {
  public:
+  // What a model of this config says of itself, but for its version.
+  static ModelInfo Describe(const Config& config, const LaneSize& size);
   // Allocates the slots of one lane. kResourceExhausted when memory is short.
   static absl::StatusOr<std::unique_ptr<StateDit>> Create(std::shared_ptr<const World> world,
                                                           const LaneSize& size);

@@ -1,7 +1,6 @@
 #include "model/world/state_dit/world.h"
 
 #include "absl/strings/str_cat.h"
-#include "model/io/config_reader.h"
 #include "model/io/safetensors.h"
 #include "model/no_memory.h"
 
@@ -22,25 +21,16 @@ absl::Status Build(const SafeTensors& file, const kernels::KernelTable& kernels,
   return weights.status();
 }
 
-// Of a path, without slashes at its end.
-std::string LastComponent(std::string folder) {
-  while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
-  return folder.substr(folder.rfind('/') + 1);
-}
-
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const World>> World::Load(const std::string& folder,
                                                          const kernels::KernelTable& kernels) {
-  absl::StatusOr<std::string> json = ReadSmallFile(folder + "/config.json");
-  if (!json.ok()) return json.status();
-  absl::StatusOr<Config> config = ParseConfig(*json);
+  absl::StatusOr<Config> config = ReadConfig(folder);
   if (!config.ok()) return config.status();
   absl::StatusOr<SafeTensors> file = SafeTensors::Open(folder + "/model.safetensors");
   if (!file.ok()) return file.status();
   auto world = std::make_shared<World>();
   world->config = *std::move(config);
-  if (world->config.name.empty()) world->config.name = LastComponent(folder);
   world->version = file->Digest();
   absl::Status built = OrNoMemory(absl::StrCat("loading ", folder),
                                   [&] { return Build(*file, kernels, world.get()); });

@@ -1,10 +1,8 @@
 #include "model/world/waypoint/checkpoint.h"
 
-#include <filesystem>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "model/io/config_reader.h"
 #include "model/io/safetensors.h"
 #include "model/no_memory.h"
 #include "model/world/waypoint/noise.h"
@@ -41,11 +39,7 @@ void ForEachCell(const Config& c, Function f) {
 
 absl::StatusOr<std::shared_ptr<const Checkpoint>> Checkpoint::Load(
     const std::string& folder, const kernels::KernelTable& kernels) {
-  absl::StatusOr<std::string> yaml = ReadSmallFile(folder + "/config.yaml");
-  if (!yaml.ok()) return yaml.status();
-  const std::filesystem::path path = std::filesystem::path(folder).lexically_normal();
-  const std::string name = path.has_filename() ? path.filename() : path.parent_path().filename();
-  absl::StatusOr<Config> config = ParseConfig(*yaml, name);
+  absl::StatusOr<Config> config = ReadConfig(folder);
   if (!config.ok()) return config.status();
   absl::StatusOr<SafeTensors> dit = SafeTensors::Open(folder + "/model.safetensors");
   if (!dit.ok()) return dit.status();

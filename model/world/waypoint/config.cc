@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
+#include "model/io/config_reader.h"
 #include "model/model.h"
 #include "yaml-cpp/yaml.h"
 
@@ -239,6 +241,14 @@ absl::StatusOr<Config> ParseConfig(const std::string& yaml, absl::string_view fo
   } catch (const YAML::Exception& e) {
     return Bad(e.what());
   }
+}
+
+absl::StatusOr<Config> ReadConfig(const std::string& folder) {
+  absl::StatusOr<std::string> yaml = ReadSmallFile(folder + "/config.yaml");
+  if (!yaml.ok()) return yaml.status();
+  const std::filesystem::path path = std::filesystem::path(folder).lexically_normal();
+  const std::string name = path.has_filename() ? path.filename() : path.parent_path().filename();
+  return ParseConfig(*yaml, name);
 }
 
 }  // namespace firstbyte::waypoint

@@ -64,5 +64,7 @@ struct Config {
 // INVALID_ARGUMENT (BAD_CONFIG) names the key that is missing, of the wrong type or out of range.
 // `folder_name` is the model's name if the text has none.
 absl::StatusOr<Config> ParseConfig(const std::string& yaml, absl::string_view folder_name);
+// The same of a folder's config.yaml; also NOT_FOUND.
+absl::StatusOr<Config> ReadConfig(const std::string& folder);
 
 }  // namespace firstbyte::waypoint

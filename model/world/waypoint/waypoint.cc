@@ -17,34 +17,11 @@ constexpr int kMostDefaultSlots = 16;
 
 WaypointSession& Mine(Session* session) { return *static_cast<WaypointSession*>(session); }
 
-int64_t SlotBytes(const Checkpoint& checkpoint) {
-  const Config& c = checkpoint.config;
-  return int64_t{sizeof(float)} *
-         (KvCache::Frames(c) * KvCache::FrameFloats(c) + checkpoint.decoder.history_floats());
-}
-
-int SlotsThatFit(const Checkpoint& checkpoint) {
-  const int64_t fit = kDefaultCaches / SlotBytes(checkpoint);
-  return static_cast<int>(std::clamp<int64_t>(fit, 1, kMostDefaultSlots));
-}
-
 ModelInfo InfoOf(const Checkpoint& checkpoint, const LaneSize& size) {
-  const Config& c = checkpoint.config;
-  ModelInfo info;
-  info.name = c.name;
+  ModelInfo info = Waypoint::Describe(checkpoint.config, size);
   info.version = checkpoint.version;
-  info.slot_bytes = SlotBytes(checkpoint);
-  info.slots = size.slots;
-  info.max_batch = size.max_batch;
-  WorldInfo& world = info.world.emplace();
-  world.description = "Waypoint-1.5: walk through what it dreams, with keys and pointer";
-  world.width = c.picture_width();
-  world.height = c.picture_height();
-  world.frames_per_second = c.inference_fps;
-  world.frames_per_block = kFramesPerLatent;
-  world.keys = ButtonNames(c.n_buttons);
-  world.pointer = world.scroll = true;
-  world.state_bytes = SavedBytes(checkpoint);
+  info.slot_bytes += int64_t{sizeof(float)} * checkpoint.decoder.history_floats();
+  info.world->state_bytes = SavedBytes(checkpoint);
   return info;
 }
 
@@ -54,13 +31,32 @@ absl::Status NotSupported(absl::string_view what, absl::string_view field) {
 
 }  // namespace
 
+ModelInfo Waypoint::Describe(const Config& c, const LaneSize& size) {
+  ModelInfo info;
+  info.name = c.name;
+  info.slot_bytes = int64_t{sizeof(float)} * KvCache::Frames(c) * KvCache::FrameFloats(c);
+  info.slots = size.slots > 0 ? size.slots
+                              : static_cast<int>(std::clamp<int64_t>(
+                                    kDefaultCaches / info.slot_bytes, 1, kMostDefaultSlots));
+  info.max_batch = size.max_batch;
+  WorldInfo& world = info.world.emplace();
+  world.description = "Waypoint-1.5: walk through what it dreams, with keys and pointer";
+  world.width = c.picture_width();
+  world.height = c.picture_height();
+  world.frames_per_second = c.inference_fps;
+  world.frames_per_block = kFramesPerLatent;
+  world.keys = ButtonNames(c.n_buttons);
+  world.pointer = world.scroll = true;
+  return info;
+}
+
 absl::StatusOr<std::unique_ptr<Waypoint>> Waypoint::Create(
     std::shared_ptr<const Checkpoint> checkpoint, const LaneSize& size) {
   if (size.slots < 0 || size.max_batch < 1) {
     return Error(absl::StatusCode::kInvalidArgument, "BAD_LANE_SIZE",
                  "slots and batch must be positive");
   }
-  const int slots = size.slots > 0 ? size.slots : SlotsThatFit(*checkpoint);
+  const int slots = Describe(checkpoint->config, size).slots;
   return OrNoMemory(absl::StrCat(slots, " slots"), [&] {
     return absl::StatusOr<std::unique_ptr<Waypoint>>(
         new Waypoint(std::move(checkpoint), {slots, size.max_batch}));

@@ -22,6 +22,9 @@ struct LaneSize {
 
 class Waypoint : public SlottedModel {
  public:
+  // What a model of this config says of itself, but for its version and what its autoencoder adds
+  // to a slot and to a saved state.
+  static ModelInfo Describe(const Config& config, const LaneSize& size);
   // Allocates the slots of one lane. kResourceExhausted when memory is short.
   static absl::StatusOr<std::unique_ptr<Waypoint>> Create(
       std::shared_ptr<const Checkpoint> checkpoint, const LaneSize& size);

@@ -28,6 +28,7 @@ TEST_F(RegistryTest, NamesWhatIsMissingOrUnknown) {
   EXPECT_EQ(DetailOf(OpenModelFolder(folder_, {}).status()).reason, "NO_MODEL");
   EXPECT_EQ(DetailOf(Open("{")).reason, "BAD_CONFIG");
   EXPECT_EQ(DetailOf(Open(R"({"model_type": 3})")).reason, "BAD_CONFIG");
+  EXPECT_EQ(DetailOf(DescribeModelFolder(folder_, {}).status()).reason, "BAD_CONFIG");
   absl::Status unknown = Open(R"({"model_type": "whisper"})");
   EXPECT_EQ(DetailOf(unknown).reason, "UNKNOWN_FAMILY");
   EXPECT_THAT(std::string(unknown.message()), testing::HasSubstr("whisper"));
@@ -35,6 +36,21 @@ TEST_F(RegistryTest, NamesWhatIsMissingOrUnknown) {
 
 TEST_F(RegistryTest, ADamagedVoiceIsAnError) {
   EXPECT_FALSE(Open(R"({"model_type": "aligned_mel"})").ok());
+}
+
+TEST_F(RegistryTest, DescribesAModelAsItWillBe) {
+  for (const auto& entry : std::filesystem::directory_iterator(FIRSTBYTE_SOURCE_DIR "/models")) {
+    const std::string folder = entry.path().string();
+    auto described = DescribeModelFolder(folder, {.slots = 2, .max_batch = 2});
+    if (DetailOf(described.status()).reason == "NO_LIBTORCH") GTEST_SKIP();
+    ASSERT_TRUE(described.ok()) << described.status();
+    auto opened = OpenModelFolder(folder, {.slots = 2, .max_batch = 2});
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    ModelInfo info = (*opened)[0]->info();
+    EXPECT_NE(info.version, "");
+    info.version = "";
+    EXPECT_EQ(*described, info) << folder;
+  }
 }
 
 }  // namespace

@@ -68,8 +68,11 @@ class FlightTest : public testing::Test {
     ledger_ = std::make_unique<AdmissionLedger>(std::vector<std::vector<int>>{{64}, {64}});
     recorder_ = std::make_unique<FlightRecorder>(
         3, std::vector<const ModelInfo*>{&models[0]->info(), &models[1]->info()}, options, &clock_);
-    lane_ = std::make_unique<Lane>(std::move(models),
-                                   LaneOptions{.clock = &clock_, .watchers = {recorder_.get()}});
+    lane_ = std::make_unique<Lane>(2, LaneOptions{.clock = &clock_, .watchers = {recorder_.get()}});
+    for (int i : {kVoice, kWorld}) {
+      models_[i] = models[i].get();
+      lane_->Add(i, std::move(models[i]), {});
+    }
   }
 
   Lane::SessionId Open(uint64_t seed, const std::shared_ptr<RecordingPort>& port) {
@@ -79,12 +82,12 @@ class FlightTest : public testing::Test {
                         .seat = *ledger_->Admit({.model = kVoice})});
   }
   void Say(Lane::SessionId id, const std::string& text) {
-    lane_->Push(id, *lane_->model(kVoice).Prepare({text}),
+    lane_->Push(id, *models_[kVoice]->Prepare({text}),
                 std::make_shared<RawInput>(RawInput{.text = text}));
   }
   void Play(uint64_t seed, const std::shared_ptr<RecordingPort>& port) {
     const RawInput said{.text = "a street"};
-    lane_->Open({.spec = {.seed = seed, .scene = *lane_->model(kWorld).Prepare(said)},
+    lane_->Open({.spec = {.seed = seed, .scene = *models_[kWorld]->Prepare(said)},
                  .port = port,
                  .seat = *ledger_->Admit({.model = kWorld}),
                  .said = std::make_shared<RawInput>(said)});
@@ -97,7 +100,7 @@ class FlightTest : public testing::Test {
   void Live() {
     auto voice = [] { return std::make_shared<RecordingPort>(); };
     const auto first = Open(1, voice()), second = Open(2, voice()), third = Open(3, voice());
-    Play(4, std::make_shared<PlayerPort>(&lane_->model(kWorld), 4));
+    Play(4, std::make_shared<PlayerPort>(models_[kWorld], 4));
     Say(first, "hello there");
     Say(second, "good morning to everyone");
     for (int i = 0; i < 60; ++i) lane_->RunOnce();
@@ -121,6 +124,7 @@ class FlightTest : public testing::Test {
   std::unique_ptr<AdmissionLedger> ledger_;
   std::unique_ptr<FlightRecorder> recorder_;
   std::unique_ptr<Lane> lane_;
+  const Model* models_[2] = {};  // the lane's
 };
 
 TEST_F(FlightTest, ALogMakesTheSameBytesAgain) {

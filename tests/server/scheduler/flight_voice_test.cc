@@ -19,16 +19,17 @@ std::vector<std::unique_ptr<Model>> Voice() {
 
 std::string Record(const std::vector<std::string>& texts) {
   auto models = Voice();
-  FlightRecorder recorder(0, {&models[0]->info()}, {.inputs = true}, &Clock::Steady());
+  const Model& voice = *models[0];
+  FlightRecorder recorder(0, {&voice.info()}, {.inputs = true}, &Clock::Steady());
   AdmissionLedger ledger(std::vector<std::vector<int>>{{4}});
-  Lane lane(std::move(models), {.watchers = {&recorder}});
+  Lane lane(1, {.watchers = {&recorder}});
+  lane.Add(0, std::move(models[0]), {});
   for (size_t i = 0; i < texts.size(); ++i) {
-    const auto id =
-        lane.Open({.spec = {.voice = lane.model(0).info().voices[0].name, .seed = i + 1},
-                   .max_lead = absl::Minutes(1),
-                   .port = std::make_shared<RecordingPort>(),
-                   .seat = *ledger.Admit({})});
-    lane.Push(id, *lane.model(0).Prepare({texts[i]}),
+    const auto id = lane.Open({.spec = {.voice = voice.info().voices[0].name, .seed = i + 1},
+                               .max_lead = absl::Minutes(1),
+                               .port = std::make_shared<RecordingPort>(),
+                               .seat = *ledger.Admit({})});
+    lane.Push(id, *voice.Prepare({texts[i]}),
               std::make_shared<RawInput>(RawInput{.text = texts[i]}));
     lane.Push(id, EndOfInput{});
   }

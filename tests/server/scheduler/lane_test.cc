@@ -25,14 +25,14 @@ class LaneTest : public testing::Test {
       batches_.push_back(batch);
       return inject ? inject(stage, batch) : absl::OkStatus();
     };
-    std::vector<std::unique_ptr<Model>> models;
-    models.push_back(MakeScriptedModel(options));
-    ledger_ = std::make_unique<AdmissionLedger>(Slots{{models[0]->info().slots}});
+    auto model = MakeScriptedModel(options);
+    model_ = model.get();
+    ledger_ = std::make_unique<AdmissionLedger>(Slots{{model_->info().slots}});
     lane_ = std::make_unique<Lane>(
-        std::move(models),
-        LaneOptions{.clock = &clock_,
-                    .watchers = {watcher_},
-                    .on_device_lost = [this](const absl::Status&) { ++device_lost_; }});
+        1, LaneOptions{.clock = &clock_,
+                       .watchers = {watcher_},
+                       .on_device_lost = [this](const absl::Status&) { ++device_lost_; }});
+    lane_->Add(0, std::move(model), {});
   }
 
   Lane::SessionId Open(const std::shared_ptr<RecordingPort>& port, uint64_t seed = 1) {
@@ -41,8 +41,7 @@ class LaneTest : public testing::Test {
   }
 
   void Say(Lane::SessionId id, const std::string& text) {
-    lane_->Push(id, *lane_->model(0).Prepare({text}),
-                std::make_shared<RawInput>(RawInput{.text = text}));
+    lane_->Push(id, *model_->Prepare({text}), std::make_shared<RawInput>(RawInput{.text = text}));
   }
 
   void Speak(Lane::SessionId id, const std::string& text) {
@@ -62,6 +61,7 @@ class LaneTest : public testing::Test {
   int device_lost_ = 0;
   LaneWatcher* watcher_ = nullptr;
   std::unique_ptr<Lane> lane_;
+  Model* model_ = nullptr;  // the lane's
 };
 
 TEST_F(LaneTest, SpeaksAndGivesSlotAndSeatBack) {
@@ -243,7 +243,7 @@ TEST_F(LaneTest, MarkersComeInTheirPlace) {
 
 TEST_F(LaneTest, WarmUpLeavesNothingBehind) {
   Make({.slots = 4, .max_batch = 4});
-  ASSERT_TRUE(lane_->WarmUp().ok());
+  ASSERT_TRUE(WarmUp(model_, clock_).ok());
   EXPECT_THAT(batches_, testing::Contains(1));
   EXPECT_THAT(batches_, testing::Contains(4));
   std::vector<std::shared_ptr<RecordingPort>> ports;
@@ -343,12 +343,13 @@ TEST(LaneThread, ManyThreadsOpenSpeakAndCancel) {
     }
     std::atomic<int>* ended_total;
   };
-  std::vector<std::unique_ptr<Model>> models;
-  models.push_back(MakeScriptedModel({.slots = 64}));
+  auto model = MakeScriptedModel({.slots = 64});
+  const Model& shared = *model;
   AdmissionLedger ledger(Slots{{64}});
   std::atomic<int> ended{0};
   {
-    Lane lane(std::move(models), {});
+    Lane lane(1, {});
+    lane.Add(0, std::move(model), {});
     lane.Start();
     std::vector<std::thread> threads;
     for (int t = 0; t < 4; ++t) {
@@ -362,7 +363,7 @@ TEST(LaneThread, ManyThreadsOpenSpeakAndCancel) {
           auto id = lane.Open({.max_lead = absl::Seconds(60),
                                .port = std::make_shared<CountingPort>(&ended),
                                .seat = *std::move(seat)});
-          lane.Push(id, *lane.model(0).Prepare({"threads"}));
+          lane.Push(id, *shared.Prepare({"threads"}));
           if ((t + i) % 3 == 0) lane.Close(id);
           lane.Push(id, EndOfInput{});
           lane.Wake();

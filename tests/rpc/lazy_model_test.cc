@@ -1,0 +1,284 @@
+// Models that are loaded when a request first names them.
+#include <atomic>
+#include <future>
+#include <thread>
+
+#include "gmock/gmock.h"
+#include "tests/rpc/world_fixture.h"
+
+namespace firstbyte {
+namespace {
+
+using grpc::StatusCode;
+
+// Places in the ledger: the lazy ones come after those that are resident.
+enum { kResident = 0, kVoice = 1, kWorld = 2 };
+
+// Loads that can be held up and made to fail.
+class Loads {
+ public:
+  explicit Loads(std::function<std::unique_ptr<Model>()> make) : make_(std::move(make)) {}
+
+  LazyModel Listed() {
+    ModelInfo info = make_()->info();
+    info.version = "";
+    return {info, [this] { return Load(); }};
+  }
+  void Hold() { held_ = true; }
+  void LetGo() { held_ = false; }
+  std::atomic<bool> fails = false;
+  std::atomic<int> begun = 0;
+
+ private:
+  absl::StatusOr<std::vector<std::unique_ptr<Model>>> Load() {
+    ++begun;
+    while (held_) std::this_thread::yield();
+    if (fails) return absl::InvalidArgumentError("/a/private/path: damaged");
+    std::vector<std::unique_ptr<Model>> copies;
+    copies.push_back(make_());
+    return copies;
+  }
+
+  const std::function<std::unique_ptr<Model>()> make_;
+  std::atomic<bool> held_ = false;
+};
+
+struct Spoken {
+  grpc::Status status;
+  v1::SynthesisStarted started;
+  std::string audio;
+  double model_load = 0;  // seconds, by Timing
+};
+
+// A server with the voice "scripted" resident, the voice "late" and "scripted-world" lazy.
+class LazyModelTest : public WorldTest {
+ protected:
+  void TearDown() override {
+    voice_.LetGo();
+    world_.LetGo();
+  }
+
+  void Start(HostOptions options = {}) {
+    options.metrics_listen = "127.0.0.1:0";
+    auto host = Host::Listen(std::move(options));
+    ASSERT_TRUE(host.ok()) << host.status();
+    server_.host = *std::move(host);
+    std::vector<std::vector<std::unique_ptr<Model>>> lanes(1);
+    lanes[0].push_back(MakeScriptedModel());
+    std::vector<LazyModel> lazy;
+    lazy.push_back(voice_.Listed());
+    lazy.push_back(world_.Listed());
+    absl::Status status = server_.host->Serve(std::move(lanes), std::move(lazy));
+    ASSERT_TRUE(status.ok()) << status;
+    Connect(&server_);
+  }
+
+  Spoken Speak(const std::string& model, absl::Duration deadline = absl::InfiniteDuration()) {
+    Spoken spoken;
+    grpc::ClientContext context;
+    if (deadline != absl::InfiniteDuration()) {
+      context.set_deadline(absl::ToChronoTime(absl::Now() + deadline));
+    }
+    auto stream = server_.speech->Synthesize(&context);
+    stream->Write(Request("config { model: '" + model + "' sampling { seed: 1 } }"));
+    stream->Write(Text("Hello there. And more."));
+    stream->WritesDone();
+    for (v1::SynthesizeResponse response; stream->Read(&response);) {
+      if (response.has_started()) spoken.started = response.started();
+      spoken.audio += response.audio().data();
+      const auto& load = response.summary().timing().model_load();
+      spoken.model_load += static_cast<double>(load.seconds()) + 1e-9 * load.nanos();
+    }
+    spoken.status = stream->Finish();
+    return spoken;
+  }
+  std::future<Spoken> SpeakMeanwhile(absl::Duration deadline = absl::InfiniteDuration()) {
+    return std::async(std::launch::async, [this, deadline] { return Speak("late", deadline); });
+  }
+
+  int Seats(int model) { return server_.host->engine().admission().usage(model).used; }
+  void WaitForSeats(int model, int count) {
+    while (Seats(model) != count) std::this_thread::yield();
+  }
+  double LoadSum(const std::string& method, const std::string& model) {
+    return *Value(MetricsPage(*server_.host), "firstbyte_request_model_load_seconds_sum{method=\"" +
+                                                  method + "\",model=\"" + model + "\"}");
+  }
+
+  // Before the server, which loads until it is gone.
+  Loads voice_{[this] {
+    return MakeScriptedModel({.name = "late", .slots = 4, .samples_per_frame = frame_});
+  }};
+  Loads world_{[] { return MakeScriptedWorld(); }};
+  std::atomic<int> frame_ = 640;
+  Server server_;
+};
+
+TEST_F(LazyModelTest, TheFirstRequestWaitsForTheLoadAndSaysSo) {
+  Start();
+  EXPECT_EQ(voice_.begun, 0);
+  const Spoken first = Speak("late");
+  ASSERT_TRUE(first.status.ok()) << first.status.error_message();
+  EXPECT_GT(first.model_load, 0);
+  EXPECT_GT(LoadSum("Synthesize", "late"), 0);
+  EXPECT_NE(first.started.model_digest(), "");
+  const double sum = LoadSum("Synthesize", "late");
+  const Spoken second = Speak("late");
+  EXPECT_EQ(second.model_load, 0);
+  EXPECT_EQ(LoadSum("Synthesize", "late"), sum);
+  EXPECT_EQ(second.audio, first.audio);
+  EXPECT_EQ(first.audio, Speak("scripted").audio);
+  EXPECT_EQ(voice_.begun, 1);
+}
+
+TEST_F(LazyModelTest, IsListedBeforeItIsLoadedAndIsNotTheDefault) {
+  Start();
+  grpc::ClientContext context, worlds_context;
+  v1::ListVoicesResponse voices;
+  ASSERT_TRUE(server_.speech->ListVoices(&context, {}, &voices).ok());
+  ASSERT_EQ(voices.voices_size(), 2);
+  for (const v1::Voice& voice : voices.voices()) {
+    EXPECT_EQ(voice.is_default(), voice.model() == "scripted");
+  }
+  v1::ListWorldsResponse worlds;
+  ASSERT_TRUE(server_.stub->ListWorlds(&worlds_context, {}, &worlds).ok());
+  ASSERT_EQ(worlds.worlds_size(), 1);
+  EXPECT_EQ(worlds.worlds(0).model(), "scripted-world");
+  EXPECT_EQ(Speak("").started.model(), "scripted");
+  EXPECT_EQ(voice_.begun + world_.begun, 0);
+  EXPECT_EQ(Value(MetricsPage(*server_.host), "firstbyte_ready"), 1);
+}
+
+TEST_F(LazyModelTest, AllWhoAskMeanwhileWaitForOneLoad) {
+  Start();
+  voice_.Hold();
+  std::vector<std::future<Spoken>> waiting;
+  for (int i = 0; i < 3; ++i) waiting.push_back(SpeakMeanwhile());
+  WaitForSeats(kVoice, 3);
+  EXPECT_TRUE(Speak("scripted").status.ok());  // who needs no load is not held up
+  voice_.LetGo();
+  for (auto& each : waiting) {
+    const Spoken spoken = each.get();
+    EXPECT_TRUE(spoken.status.ok()) << spoken.status.error_message();
+    EXPECT_GT(spoken.model_load, 0);
+  }
+  EXPECT_EQ(voice_.begun, 1);
+  EXPECT_EQ(Seats(kVoice), 0);
+}
+
+TEST_F(LazyModelTest, AFailedLoadIsUnavailableAndTriedAgain) {
+  Start();
+  voice_.fails = true;
+  const Spoken failed = Speak("late");
+  EXPECT_EQ(failed.status.error_code(), StatusCode::UNAVAILABLE);
+  EXPECT_EQ(ErrorInfoOf(failed.status).reason(), "MODEL_LOAD_FAILED");
+  EXPECT_GT(RetryInfoOf(failed.status).retry_delay().seconds(), 0);
+  EXPECT_THAT(failed.status.error_message(), testing::Not(testing::HasSubstr("private")));
+  EXPECT_EQ(Seats(kVoice), 0);
+  voice_.fails = false;
+  EXPECT_TRUE(Speak("late").status.ok());
+  EXPECT_EQ(voice_.begun, 2);
+}
+
+TEST_F(LazyModelTest, AModelThatIsNoLongerWhatWasListedIsNotServed) {
+  Start();
+  frame_ = 320;
+  EXPECT_EQ(ErrorInfoOf(Speak("late").status).reason(), "MODEL_LOAD_FAILED");
+  frame_ = 640;
+  EXPECT_TRUE(Speak("late").status.ok());
+}
+
+TEST_F(LazyModelTest, WhoGivesUpMeanwhileLeavesNothingBehind) {
+  Start();
+  voice_.Hold();
+  world_.Hold();
+  EXPECT_EQ(Speak("late", absl::Milliseconds(50)).status.error_code(),
+            StatusCode::DEADLINE_EXCEEDED);
+  WaitForSeats(kVoice, 0);
+  {
+    Player player(server_.stub.get());
+    player.Send(OpenNew(1));
+    WaitForSeats(kWorld, 1);
+    player.Cancel();
+    EXPECT_EQ(player.Finish().error_code(), StatusCode::CANCELLED);
+  }
+  WaitForSeats(kWorld, 0);
+  server_.host->live_calls().WaitUntilNone();  // while both loads go on
+  voice_.LetGo();
+  world_.LetGo();
+  EXPECT_TRUE(Speak("late").status.ok());
+  EXPECT_EQ(voice_.begun, 1);
+}
+
+TEST_F(LazyModelTest, ADrainLetsALoadFinishInTime) {
+  Start();
+  voice_.Hold();
+  std::future<Spoken> waiting = SpeakMeanwhile();
+  WaitForSeats(kVoice, 1);
+  std::thread drain([&] { server_.host->Drain(absl::ZeroDuration(), absl::Seconds(60)); });
+  while (!server_.host->engine().admission().draining()) std::this_thread::yield();
+  voice_.LetGo();
+  EXPECT_TRUE(waiting.get().status.ok());
+  drain.join();
+}
+
+TEST_F(LazyModelTest, ADrainDoesNotWaitForALoad) {
+  Start();
+  voice_.Hold();
+  std::future<Spoken> waiting = SpeakMeanwhile();
+  WaitForSeats(kVoice, 1);
+  server_.host->Drain(absl::ZeroDuration(), absl::ZeroDuration());
+  EXPECT_FALSE(waiting.get().status.ok());
+  EXPECT_EQ(server_.host->live_calls().count(), 0);
+}
+
+TEST_F(LazyModelTest, AWorldIsLoadedByItsFirstPlayer) {
+  Start();
+  world_.fails = true;
+  Player early(server_.stub.get());
+  early.Send(OpenNew(1));
+  EXPECT_EQ(ErrorInfoOf(early.Finish()).reason(), "MODEL_LOAD_FAILED");
+  world_.fails = false;
+  for (bool first : {true, false}) {
+    Player player(server_.stub.get());
+    player.Send(OpenNew(1));
+    player.Play({"W", "A"});
+    player.HalfClose();
+    EXPECT_TRUE(player.Finish().ok()) << player.Finish().error_message();
+    ExpectBlocks(player, 0, Frames(1, {"W", "A"}));
+    const auto& load = player.last().summary().timing().model_load();
+    EXPECT_EQ(load.seconds() > 0 || load.nanos() > 0, first);
+  }
+  EXPECT_GT(LoadSum("StepWorld", "scripted-world"), 0);
+  ExpectUnharmed(server_);
+}
+
+TEST_F(LazyModelTest, AResumeThatFailsForWantOfTheModelCanBeRepeated) {
+  HostOptions shared;
+  shared.worlds.snapshot_dir = folder_.string();
+  shared.worlds.token_secret = "a secret that two servers share";
+  v1::WorldOpened opened;
+  {
+    Server other = StartShared();
+    Player player(other.stub.get());
+    player.Send(OpenNew(3));
+    player.Play({"W"});
+    opened = player.opened();
+    player.Cancel();
+    player.Finish();
+    EXPECT_TRUE(other.host->worlds().WaitUntilParked(absl::Seconds(30)));
+  }
+  Start(shared);
+  world_.fails = true;
+  Player failed(server_.stub.get());
+  failed.Send(Resume(opened, 0));
+  EXPECT_EQ(ErrorInfoOf(failed.Finish()).reason(), "MODEL_LOAD_FAILED");
+  world_.fails = false;
+  Player player(server_.stub.get());
+  player.Send(Resume(opened, 0));
+  player.Play({"A"}, 2);
+  ExpectBlocks(player, 1, {Frames(3, {"W", "A"}).at(1)});
+}
+
+}  // namespace
+}  // namespace firstbyte
