@@ -71,6 +71,7 @@ absl::StatusOr<std::string> Caller(const StreamContext* context, const LiveCalls
   RequestRecord record{.method = method};
   record.end.status = draining ? DrainingError() : TooManyCalls();
   record.end.request_id = RequestIdOf(rpc);
+  record.traceparent = TraceparentOf(rpc);
   context->observer->OnEnded(record);
   return record.end.status;
 }

@@ -44,7 +44,7 @@ class StreamCall : public Reactor,
                    public std::enable_shared_from_this<StreamCall<Reactor, Stream, Response>> {
  public:
   StreamCall(LiveCalls* live, grpc::CallbackServerContext* rpc)
-      : live_(live), rpc_(rpc), request_id_(RequestIdOf(*rpc)) {}
+      : live_(live), rpc_(rpc), call_{RequestIdOf(*rpc), TraceparentOf(*rpc)} {}
 
   // Once, before anything else. `create` makes the stream for this transport.
   template <typename Create>
@@ -53,6 +53,8 @@ class StreamCall : public Reactor,
     self_ = this->shared_from_this();
     stream_ = create(std::shared_ptr<StreamTransport>(self_));
   }
+
+  CallId call() const override { return call_; }
 
   void WakeWriter() override {
     MutexLock lock(&mu_);
@@ -82,7 +84,7 @@ class StreamCall : public Reactor,
 
  protected:
   const std::shared_ptr<Stream>& stream() const { return stream_; }
-  const std::string& request_id() const { return request_id_; }
+  const std::string& request_id() const { return call_.request_id; }
   bool cancelled() const { return rpc_->IsCancelled(); }
   absl::Duration time_left() const { return absl::FromChrono(rpc_->deadline()) - absl::Now(); }
 
@@ -127,15 +129,13 @@ class StreamCall : public Reactor,
   }
   void Finish(std::variant_alternative_t<2, NextResult> end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     finished_ = true;
-    if (end.request_id.empty()) end.request_id = request_id_;
     AddTrailers(end, rpc_);
-    LogTrace(end.request_id, *rpc_);
     Reactor::Finish(ToGrpcStatus(end.status));
   }
 
   const LiveCalls::Ticket live_;
   grpc::CallbackServerContext* const rpc_;
-  const std::string request_id_;  // until the first message names another
+  const CallId call_;
   std::shared_ptr<Stream> stream_;
   std::shared_ptr<StreamCall> self_;
   absl::Duration slow_consumer_timeout_;

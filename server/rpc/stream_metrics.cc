@@ -31,12 +31,13 @@ void ObservePhases(const RequestTiming& timing, const RequestMetrics& metrics) {
 double Millis(absl::Duration d) { return absl::ToDoubleMilliseconds(d); }
 
 // What every line of a request says; the phases are those of docs/metrics.md.
-nlohmann::json LineOf(const std::string& request_id, const std::string& method,
-                      const std::string& model, const absl::Status& status,
-                      const RequestTiming& timing) {
-  nlohmann::json line = {{"request_id", request_id},
+template <typename Record>
+nlohmann::json LineOf(const std::string& method, const Record& record) {
+  const absl::Status& status = record.end.status;
+  const RequestTiming& timing = record.end.summary.timing;
+  nlohmann::json line = {{"request_id", record.end.request_id},
                          {"method", method},
-                         {"model", model},
+                         {"model", record.model},
                          {"code", absl::StatusCodeToString(status.code())},
                          {"model_load_ms", Millis(timing.model_load)},
                          {"queue_ms", Millis(timing.queue)},
@@ -49,13 +50,13 @@ nlohmann::json LineOf(const std::string& request_id, const std::string& method,
                          {"mean_batch_size", timing.mean_batch_size},
                          {"rtf", timing.realtime_factor}};
   if (!status.ok()) line["reason"] = DetailOf(status).reason;
+  if (!record.traceparent.empty()) line["traceparent"] = record.traceparent;
   return line;
 }
 
 void LogRequest(const RequestRecord& record) {
   const SpeechSummary& summary = record.end.summary;
-  nlohmann::json line =
-      LineOf(record.end.request_id, record.method, record.model, record.end.status, summary.timing);
+  nlohmann::json line = LineOf(record.method, record);
   line["text_characters"] = summary.text_characters;
   line["audio_ms"] = Millis(summary.audio_duration);
   LogInfo("request", line);
@@ -63,8 +64,7 @@ void LogRequest(const RequestRecord& record) {
 
 void LogWorld(const WorldRecord& record) {
   const WorldSummary& summary = record.end.summary;
-  nlohmann::json line =
-      LineOf(record.end.request_id, "StepWorld", record.model, record.end.status, summary.timing);
+  nlohmann::json line = LineOf("StepWorld", record);
   line["blocks"] = summary.blocks;
   line["skipped_blocks"] = summary.skipped_blocks;
   LogInfo("request", line);

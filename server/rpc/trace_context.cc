@@ -2,9 +2,6 @@
 
 #include <algorithm>
 
-#include "base/log.h"
-#include "nlohmann/json.hpp"
-
 namespace firstbyte {
 namespace {
 
@@ -24,12 +21,11 @@ bool IsTraceparent(absl::string_view text) {
          text[35] == '-' && IsId(text.substr(36, 16)) && text[52] == '-' && IsHex(text.substr(53));
 }
 
-void LogTrace(const std::string& request_id, const grpc::CallbackServerContext& context) {
+std::string TraceparentOf(const grpc::CallbackServerContext& context) {
   const auto sent = context.client_metadata().find("traceparent");
-  if (sent == context.client_metadata().end()) return;
+  if (sent == context.client_metadata().end()) return "";
   const absl::string_view text(sent->second.data(), sent->second.size());
-  if (!IsTraceparent(text)) return;
-  LogInfo("request_trace", {{"request_id", request_id}, {"traceparent", std::string(text)}});
+  return IsTraceparent(text) ? std::string(text) : "";
 }
 
 }  // namespace firstbyte

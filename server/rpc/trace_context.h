@@ -11,9 +11,8 @@ namespace firstbyte {
 // Whether `text` is a traceparent of version 00: "00-<32 hex>-<16 hex>-<2 hex>", no id all zeros.
 bool IsTraceparent(absl::string_view text);
 
-// Logs "request_trace" with `request_id` and the call's metadata `traceparent`, so that the line
-// "request" of that id can be joined with the client's trace. Nothing when the client sent none, or
-// something else under that name. Call once, when the call ends.
-void LogTrace(const std::string& request_id, const grpc::CallbackServerContext& context);
+// The call's metadata `traceparent`, for the log; empty when the client sent none, or something
+// else under that name.
+std::string TraceparentOf(const grpc::CallbackServerContext& context);
 
 }  // namespace firstbyte

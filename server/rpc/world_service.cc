@@ -77,6 +77,7 @@ absl::Status Refuse(const absl::Status& status, const StreamContext& context,
   WorldRecord record;
   record.end.status = status;
   record.end.request_id = RequestIdOf(rpc);
+  record.traceparent = TraceparentOf(rpc);
   context.observer->OnWorldEnded(record);
   return record.end.status;
 }

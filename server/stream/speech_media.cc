@@ -127,6 +127,9 @@ SpeechStream::NextResult SpeechStream::Next() {
               .admitted = configured_,
               .end = {outbox_.status(), request_id_, Summarize(now)}};
   }
+  CallId call = transport_->call();
+  if (record.end.request_id.empty()) record.end.request_id = std::move(call.request_id);
+  record.traceparent = std::move(call.traceparent);
   context_.observer->OnEnded(record);
   return std::move(record.end);
 }

@@ -1,6 +1,8 @@
 // What every stream is given: the parts of the server it works with, and its transport.
 #pragma once
 
+#include <string>
+
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/strand.h"
@@ -13,12 +15,19 @@ class LiveStreams;
 class Tracer;
 class WorldStore;
 
+// Which call a stream belongs to, for logs.
+struct CallId {
+  std::string request_id;   // until the client's first message names another
+  std::string traceparent;  // W3C Trace Context; empty: the client sent none
+};
+
 // The transport's side. Called on any thread, without the stream's lock; may call back into it.
 class StreamTransport {
  public:
   virtual ~StreamTransport() = default;
   virtual void WakeWriter() = 0;  // Next() may have something
   virtual void WakeReader() = 0;  // ReadyForMore() may have become true
+  virtual CallId call() const { return {}; }
 };
 
 // What all streams of a server share. Outlives them.

@@ -13,13 +13,15 @@
 namespace firstbyte {
 
 struct RequestRecord {
-  std::string method;  // "Synthesize"
-  std::string model;   // empty when refused before one was chosen
+  std::string method;       // "Synthesize"
+  std::string traceparent;  // CallId::traceparent
+  std::string model;        // empty when refused before one was chosen
   bool admitted = false;
   SpeechEnd end;
 };
 
 struct WorldRecord {
+  std::string traceparent;
   std::string model;  // empty when refused before one was chosen
   bool admitted = false;
   WorldEnd end;

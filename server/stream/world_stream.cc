@@ -269,6 +269,9 @@ WorldStream::NextResult WorldStream::Next() {
               .admitted = info_ != nullptr,
               .end = {outbox_.status(), request_id_, Summarize(now)}};
   }
+  CallId call = transport_->call();
+  if (record.end.request_id.empty()) record.end.request_id = std::move(call.request_id);
+  record.traceparent = std::move(call.traceparent);
   context_.observer->OnWorldEnded(record);
   return std::move(record.end);
 }
