@@ -250,6 +250,31 @@ std::vector<Instrument> ServerInstruments() {
   };
 }
 
+// Only where there are GPUs: no series otherwise.
+std::vector<Instrument> GpuInstruments() {
+  const std::vector<absl::string_view> labels = {"gpu", "uuid"};
+  return {
+      {"firstbyte_gpu_utilization_ratio",
+       Kind::kGauge,
+       labels,
+       {},
+       "Share of time in which some kernel ran on the GPU, by NVML."},
+      {"firstbyte_gpu_memory_used_bytes",
+       Kind::kGauge,
+       labels,
+       {},
+       "Memory of the GPU in use, by whichever process."},
+      {"firstbyte_gpu_memory_bytes", Kind::kGauge, labels, {}, "Memory that the GPU has."},
+      {"firstbyte_gpu_temperature_celsius", Kind::kGauge, labels, {}, "Temperature of the GPU."},
+      {"firstbyte_gpu_power_watts", Kind::kGauge, labels, {}, "Power that the GPU draws."},
+      {"firstbyte_gpu_sm_clock_hertz",
+       Kind::kGauge,
+       labels,
+       {},
+       "Clock of the GPU's multiprocessors."},
+  };
+}
+
 // Named and defined as every Prometheus client library does.
 std::vector<Instrument> ProcessInstruments() {
   return {
@@ -279,7 +304,7 @@ absl::Span<const Instrument> Instruments() {
   static const auto* const kTable = [] {
     auto* table = new std::vector<Instrument>(RequestInstruments());
     for (const auto& part : {PhaseInstruments(), EngineInstruments(), WorldInstruments(),
-                             ServerInstruments(), ProcessInstruments()}) {
+                             ServerInstruments(), GpuInstruments(), ProcessInstruments()}) {
       table->insert(table->end(), part.begin(), part.end());
     }
     return table;
@@ -293,7 +318,11 @@ std::string InstrumentsAsMarkdown() {
       "What `/metrics` exports. This page is printed by `metrics_doc` from the table in\n"
       "`metrics/instruments.cc`; a test keeps the two equal. Durations come from the monotonic\n"
       "clock of one process. Series of known label values exist from the start, with 0. The four\n"
-      "`exposer_*` series on the same page are prometheus-cpp's own, about the scrape itself.\n\n"
+      "`exposer_*` series on the same page are prometheus-cpp's own, about the scrape itself. The\n"
+      "`firstbyte_gpu_*` series come from NVIDIA's NVML, opened at run time (`--nvml-library`,\n"
+      "default `libnvidia-ml.so.1`; `off`: none), read at most once a second, when scraped; there "
+      "are\n"
+      "none without the library. What a GPU does not tell is NaN.\n\n"
       "| name | type | labels | definition |\n|---|---|---|---|\n";
   for (const Instrument& row : Instruments()) {
     absl::StrAppend(&page, "| `", row.name, "` | ", KindName(row.kind), " | ",

@@ -1,6 +1,9 @@
 #include "metrics/metrics.h"
 
 #include <algorithm>
+#include <cmath>
+#include <optional>
+#include <string>
 #include <tuple>
 #include <utility>
 
@@ -9,8 +12,10 @@
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 
+#include "base/clock.h"
 #include "base/mutex.h"
 #include "metrics/instruments.h"
+#include "metrics/nvml.h"
 #include "metrics/process_usage.h"
 
 namespace firstbyte {
@@ -21,6 +26,7 @@ constexpr char kOther[] = "OTHER";
 constexpr const char* kStages[] = {"prefill", "generate", "decode"};
 constexpr char kCommit[] = "commit";  // worlds only
 constexpr const char* kRejectReasons[] = {"NO_SLOT", "DRAINING", "STARTING", kOther};
+constexpr absl::Duration kGpuPeriod = absl::Seconds(1);
 constexpr int kCodeCount = 17;  // gRPC's canonical codes, OK to UNAUTHENTICATED
 
 using Labels = prometheus::Labels;
@@ -135,6 +141,19 @@ struct Metrics::Impl : public prometheus::Collectable {
       start.Set(usage.start_time_seconds);
       cpu.Add(usage.cpu_seconds - std::exchange(counted_cpu_seconds, usage.cpu_seconds));
     };
+  }
+
+  void SetGpu(const GpuUsage& gpu) {
+    const Labels labels = {{"gpu", std::to_string(gpu.index)}, {"uuid", gpu.uuid}};
+    auto set = [&](absl::string_view name, const std::optional<double>& value) {
+      MakeGauge(name, labels).Set(value.value_or(std::nan("")));
+    };
+    set("firstbyte_gpu_utilization_ratio", gpu.utilization);
+    set("firstbyte_gpu_memory_used_bytes", gpu.memory_used);
+    set("firstbyte_gpu_memory_bytes", gpu.memory_total);
+    set("firstbyte_gpu_temperature_celsius", gpu.temperature);
+    set("firstbyte_gpu_power_watts", gpu.power);
+    set("firstbyte_gpu_sm_clock_hertz", gpu.sm_clock);
   }
 
   void MakeRequest(Method method, const std::string& model) {
@@ -275,6 +294,26 @@ Counter Metrics::cancelled(Method method, bool speaking) const {
 void Metrics::AddScrapeHook(std::function<void()> hook) {
   MutexLock lock(&impl_->mu);
   impl_->hooks.push_back(std::move(hook));
+}
+
+void Metrics::ExportGpus(std::unique_ptr<const Nvml> nvml, const Clock& clock) {
+  if (nvml == nullptr) return;
+  struct State {
+    std::unique_ptr<const Nvml> nvml;
+    Mutex mu;  // scrapes may overlap
+    absl::Time next = absl::InfinitePast();
+    std::vector<GpuUsage> gpus;
+  };
+  auto state = std::make_shared<State>();
+  state->nvml = std::move(nvml);
+  AddScrapeHook([impl = impl_.get(), state, &clock] {
+    MutexLock lock(&state->mu);
+    if (clock.Now() < state->next) return;
+    state->next = clock.Now() + kGpuPeriod;
+    for (GpuUsage& gpu : state->gpus) impl->SetGpu({.index = gpu.index, .uuid = gpu.uuid});  // NaN
+    state->gpus = state->nvml->Read();
+    for (const GpuUsage& gpu : state->gpus) impl->SetGpu(gpu);
+  });
 }
 
 std::shared_ptr<prometheus::Collectable> Metrics::collectable() const { return impl_; }

@@ -26,6 +26,9 @@ class Histogram;
 
 namespace firstbyte {
 
+class Clock;
+class Nvml;
+
 class Counter {
  public:
   void Add(double amount = 1) const;  // amount >= 0
@@ -111,6 +114,9 @@ class Metrics {
   // Calls `hook` before each scrape, on the scraping thread: set gauges that are cheaper to read
   // than to keep up to date. What it refers to must outlive the Exposer.
   void AddScrapeHook(std::function<void()> hook);
+
+  // Exports the GPUs of `nvml`, read at scrapes, at most once a second; nullptr: none. Once.
+  void ExportGpus(std::unique_ptr<const Nvml> nvml, const Clock& clock);
 
   // What an Exposer serves.
   std::shared_ptr<prometheus::Collectable> collectable() const;

@@ -42,6 +42,7 @@ HostOptions OptionsOf(const Config& config, std::atomic<bool>* device_lost) {
                     .inputs = config.flight_inputs == "on"};
   options.flight_dir = config.flight_dir;
   options.on_drain_asked = [] { StopSignal::Raise(); };
+  options.nvml_library = config.nvml_library;
   options.default_max_lead = config.max_lead;
   options.build = {.version = kVersion,
                    .isa = std::string(kernels::IsaName(kernels::PreferredIsa()))};

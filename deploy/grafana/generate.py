@@ -133,6 +133,22 @@ def worlds():
     ]
 
 
+def gpu():
+    def gauge(name):
+        return {"{{instance}} {{gpu}}": f"firstbyte_gpu_{name}{{{FILTER}}}"}
+    used, total = (f"firstbyte_gpu_memory{part}_bytes{{{FILTER}}}" for part in ("_used", ""))
+    return [
+        panel("GPU utilization", "percentunit", gauge("utilization_ratio"),
+              about="Share of time in which some kernel ran; says nothing of how much of the GPU it filled."),
+        panel("GPU memory in use", "percentunit", {"{{instance}} {{gpu}}": f"{used} / {total}"}, line=0.95),
+        panel("GPU memory in use, bytes", "bytes", gauge("memory_used_bytes")),
+        panel("GPU power", "watt", gauge("power_watts")),
+        panel("GPU temperature", "celsius", gauge("temperature_celsius")),
+        panel("GPU clock", "hertz", gauge("sm_clock_hertz"),
+              about="Falling under load: the GPU is too hot or draws too much."),
+    ]
+
+
 def process():
     def gauges(*names):
         return {"{{instance}} " + n: f"{n}{{{FILTER}}}" for n in names}
@@ -161,7 +177,7 @@ def budget():
 
 
 ROWS = {"Experience": experience, "Traffic and errors": traffic, "Engine": engine, "Worlds": worlds,
-        "Process": process, "SLO budget": budget}
+        "GPU": gpu, "Process": process, "SLO budget": budget}
 
 
 def laid_out():

@@ -48,9 +48,10 @@ struct Config {
   std::string token_secret_file;  // see token_secret
   absl::Duration lame_duck = absl::ZeroDuration();
   absl::Duration drain_timeout = absl::Seconds(30);
-  int flight_mib = 4;                 // for each lane; 0: no flight recorder
-  std::string flight_inputs = "off";  // or "on"
-  std::string flight_dir;             // empty: not written when the device is lost
+  int flight_mib = 4;                              // for each lane; 0: no flight recorder
+  std::string flight_inputs = "off";               // or "on"
+  std::string flight_dir;                          // empty: not written when the device is lost
+  std::string nvml_library = "libnvidia-ml.so.1";  // or "off"
   std::string log_format = "text";
   std::string log_level = "info";
 

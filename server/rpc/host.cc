@@ -2,8 +2,10 @@
 
 #include <utility>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "metrics/nvml.h"
 #include "nlohmann/json.hpp"
 #include "server/scheduler/flight_file.h"
 
@@ -46,6 +48,9 @@ absl::Status Host::Serve(std::vector<std::vector<std::unique_ptr<Model>>> lane_m
   observer_ = std::make_unique<StreamMetrics>(metrics_.get());
   pool_ = std::make_unique<ThreadPool>(options_.front_end_threads, "front_end");
   if (options_.metrics_listen != "off") {
+    if (options_.nvml_library != "off") {
+      metrics_->ExportGpus(Nvml::Open(options_.nvml_library), Clock::Steady());
+    }
     auto exposer = MetricsExposer::Listen(options_.metrics_listen, metrics_->collectable());
     if (!exposer.ok()) return exposer.status();
     exposer_ = *std::move(exposer);

@@ -38,6 +38,7 @@ struct HostOptions {
   FlightOptions flight;
   std::string flight_dir;  // where the flight recorders are written when the device is lost; empty:
                            // nowhere
+  std::string nvml_library = "off";  // else what dlopen() takes: metrics of GPUs
   absl::Duration first_message_timeout = absl::Seconds(10);
   int front_end_threads = 2;  // text front ends and Opus encoders
   absl::Duration default_max_lead = absl::Seconds(4);

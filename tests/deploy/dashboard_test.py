@@ -15,7 +15,7 @@ import tools
 
 ROOT = pathlib.Path(sys.argv.pop(1)).resolve()
 GRAFANA = ROOT / "deploy/grafana"
-ROWS = ["Experience", "Traffic and errors", "Engine", "Worlds", "Process", "SLO budget"]
+ROWS = ["Experience", "Traffic and errors", "Engine", "Worlds", "GPU", "Process", "SLO budget"]
 OF_PROMETHEUS = {"up", "scrape_duration_seconds"}
 
 

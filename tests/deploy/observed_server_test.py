@@ -1,7 +1,7 @@
 """A real server, driven, scraped by a real Prometheus with our rules: every expression of every
 panel and rule is answered with data.
 
-Run: python3 tests/deploy/observed_server_test.py <repository root> <firstbyted> <firstbyte>
+Run: python3 tests/deploy/observed_server_test.py <repository root> <firstbyted> <firstbyte> <fake NVML>
 """
 
 import json
@@ -24,6 +24,7 @@ import yaml
 import tools
 
 ROOT, FIRSTBYTED, FIRSTBYTE = pathlib.Path(sys.argv.pop(1)).resolve(), sys.argv.pop(1), sys.argv.pop(1)
+FAKE_NVML = sys.argv.pop(1)
 PATIENCE = 120  # seconds until a question must have its answer
 WALK = "W 6\nA+W 3\nwait 4\n"
 
@@ -38,7 +39,8 @@ class Server:
     def __init__(self):
         self.process = subprocess.Popen(
             [FIRSTBYTED, "--models", "scripted,scripted-world", "--listen", "127.0.0.1:0", "--metrics-listen",
-             "127.0.0.1:0", "--admin-listen", "off", "--log-format", "json"], stderr=subprocess.PIPE, text=True)
+             "127.0.0.1:0", "--admin-listen", "off", "--log-format", "json",
+             "--nvml-library", FAKE_NVML], stderr=subprocess.PIPE, text=True)
         for line in self.process.stderr:
             self.ports = json.loads(line)
             if self.ports["event"] == "ready":

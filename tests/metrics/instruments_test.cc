@@ -42,8 +42,8 @@ TEST(Instruments, EveryOneIsDefined) {
 }
 
 TEST(Instruments, NoLabelIsUnbounded) {
-  const std::set<std::string> allowed = {"method", "model", "stage",   "code", "reason",
-                                         "state",  "kind",  "version", "isa"};
+  const std::set<std::string> allowed = {"method", "model",   "stage", "code", "reason", "state",
+                                         "kind",   "version", "isa",   "gpu",  "uuid"};
   for (const Instrument& row : Instruments()) {
     for (absl::string_view label : row.labels) {
       EXPECT_EQ(allowed.count(std::string(label)), 1u) << row.name << " " << label;
