@@ -190,12 +190,10 @@ class OneLane {
       : room_{.costs = costs, .load = load},
         random_(load.seed),
         ledger_(std::vector<std::vector<int>>{{load.voices}, {load.worlds}}) {
-    std::vector<std::unique_ptr<Model>> models;
-    models.push_back(MakeVoice(load, &room_));
-    models.push_back(MakeWorld(load, &room_));
-    lane_ = std::make_unique<Lane>(std::move(models),
-                                   LaneOptions{.policy = policy, .clock = &room_.clock});
-    LearnCosts();
+    lane_ = std::make_unique<Lane>(2, LaneOptions{.policy = policy, .clock = &room_.clock});
+    voice_ = Add(kVoice, MakeVoice(load, &room_), policy);
+    world_ = Add(kWorld, MakeWorld(load, &room_), policy);
+    room_.result = Result();  // the steps of the warm-up are not counted
   }
 
   Result Run() {
@@ -250,7 +248,7 @@ class OneLane {
     int frames = std::max(1, static_cast<int>(seconds * room_.costs.voice_frames_per_second));
     for (; frames > 0; frames -= kClauseFrames) {
       const std::string letters(std::min(frames, kClauseFrames), 'a');
-      lane_->Push(id, *lane_->model(kVoice).Prepare({letters}));
+      lane_->Push(id, *voice_->Prepare({letters}));
     }
     lane_->Push(id, EndOfInput{});
   }
@@ -258,21 +256,24 @@ class OneLane {
   void Play() {
     auto seat = ledger_.Admit({.model = kWorld});
     const absl::Duration period = absl::Seconds(1 / room_.costs.world_frames_per_second);
-    lane_->Open({.spec = {.scene = *lane_->model(kWorld).Prepare({})},
+    lane_->Open({.spec = {.scene = *world_->Prepare({})},
                  .port = std::make_shared<Player>(&room_, period),
                  .seat = *std::move(seat)});
   }
 
-  // As the server does before it is ready; the steps of that time are not counted.
-  void LearnCosts() {
-    lane_->WarmUp().IgnoreError();
-    room_.result = Result();
+  // As the server does before it is ready.
+  const Model* Add(int index, std::unique_ptr<Model> model, const PolicyOptions& policy) {
+    const Model* added = model.get();
+    auto costs = WarmUp(model.get(), room_.clock, policy.max_step);
+    lane_->Add(index, std::move(model), costs.ok() ? *std::move(costs) : ModelCosts());
+    return added;
   }
 
   Room room_;
   std::mt19937 random_;
   AdmissionLedger ledger_;
   std::unique_ptr<Lane> lane_;
+  const Model *voice_ = nullptr, *world_ = nullptr;  // the lane's
   std::priority_queue<Event> events_;
 };
 

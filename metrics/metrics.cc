@@ -25,7 +25,9 @@ constexpr char kNone[] = "none";
 constexpr char kOther[] = "OTHER";
 constexpr const char* kStages[] = {"prefill", "generate", "decode"};
 constexpr char kCommit[] = "commit";  // worlds only
-constexpr const char* kRejectReasons[] = {"NO_SLOT", "DRAINING", "STARTING", kOther};
+constexpr const char* kRejectReasons[] = {
+    "NO_SLOT",   "OVERLOAD",       "TTFB_TARGET", "DEADLINE_TOO_SHORT", "TENANT_QUOTA",
+    "NO_MEMORY", "TOO_MANY_CALLS", "DRAINING",    "STARTING",           kOther};
 constexpr absl::Duration kGpuPeriod = absl::Seconds(1);
 constexpr int kCodeCount = 17;  // gRPC's canonical codes, OK to UNAUTHENTICATED
 
@@ -197,10 +199,14 @@ struct Metrics::Impl : public prometheus::Collectable {
     model.chunk_interval = MakeHistogram("firstbyte_chunk_interval_seconds", labels);
     model.frames = MakeCounter("firstbyte_frames_total", labels);
     model.audio_seconds = MakeCounter("firstbyte_audio_seconds_total", labels);
+    model.text_characters = MakeCounter("firstbyte_text_characters_total", labels);
     model.underruns = MakeCounter("firstbyte_stream_underruns_total", labels);
+    model.starved = MakeCounter("firstbyte_stream_starved_total", labels);
+    model.slow_consumers = MakeCounter("firstbyte_slow_consumers_total", labels);
     model.last_step_timestamp = MakeGauge("firstbyte_last_step_timestamp_seconds", labels);
     model.slots_used = MakeGauge("firstbyte_slots_used", labels);
     model.slots = MakeGauge("firstbyte_slots", labels);
+    model.resident = MakeGauge("firstbyte_model_resident", labels);
   }
 
   void MakeOutcomes(Method method, const std::string& model) {
@@ -217,12 +223,13 @@ struct Metrics::Impl : public prometheus::Collectable {
       rejected[{method, reason}] =
           MakeCounter("firstbyte_requests_rejected_total", {{"method", name}, {"reason", reason}});
     }
-    if (method == Method::kStepWorld) return;  // worlds that lose their player are parked
-    for (bool speaking : {false, true}) {
-      cancelled[{method, speaking}] =
-          MakeCounter("firstbyte_requests_cancelled_total",
-                      {{"method", name}, {"stage", speaking ? "speaking" : "before_audio"}});
-    }
+    const bool world = method == Method::kStepWorld;
+    cancelled[{method, false}] =
+        MakeCounter("firstbyte_requests_cancelled_total",
+                    {{"method", name}, {"stage", world ? "before_block" : "before_audio"}});
+    cancelled[{method, true}] =
+        MakeCounter("firstbyte_requests_cancelled_total",
+                    {{"method", name}, {"stage", world ? "playing" : "speaking"}});
   }
 };
 
@@ -287,8 +294,12 @@ Counter Metrics::rejected(Method method, absl::string_view reason) const {
   return found != impl_->rejected.end() ? found->second : impl_->rejected.at({method, kOther});
 }
 
-Counter Metrics::cancelled(Method method, bool speaking) const {
-  return impl_->cancelled.at({method, speaking});
+Counter Metrics::cancelled(Method method, bool media_was_sent) const {
+  return impl_->cancelled.at({method, media_was_sent});
+}
+
+Gauge Metrics::lane_load(int lane) const {
+  return impl_->MakeGauge("firstbyte_lane_load_ratio", {{"lane", std::to_string(lane)}});
 }
 
 void Metrics::AddScrapeHook(std::function<void()> hook) {

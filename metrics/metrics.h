@@ -70,8 +70,8 @@ struct ModelMetrics {
   // "prefill", "generate", "decode"; worlds also "commit".
   std::map<std::string, StageMetrics, std::less<>> stages;
   Histogram chunk_lead, chunk_interval;
-  Counter frames, audio_seconds, underruns;
-  Gauge last_step_timestamp, slots_used, slots;
+  Counter frames, audio_seconds, text_characters, underruns, starved, slow_consumers;
+  Gauge last_step_timestamp, slots_used, slots, resident;
 };
 
 struct WorldMetrics {
@@ -105,7 +105,10 @@ class Metrics {
   // Count these once, when the request ends.
   Counter ended(Method method, absl::string_view model, absl::StatusCode code) const;
   Counter rejected(Method method, absl::string_view reason) const;  // ErrorDetail::reason
-  Counter cancelled(Method method, bool speaking) const;
+  Counter cancelled(Method method, bool media_was_sent) const;
+
+  // Made when first asked for, so that there are as many as lanes.
+  Gauge lane_load(int lane) const;
 
   Gauge ready, draining, outbox_bytes;
   // What a world store holds.

@@ -72,6 +72,10 @@ def experience():
               line=1, about="Above 1, listeners hear gaps."),
         panel("Gaps per hour of audio", "none",
               {"{{model}}": f"3600 * {rate('firstbyte_stream_underruns_total', 'model')} / ({audio} > 0)"}),
+        panel("Listeners left without text, clients that do not read", "ops",
+              {"no text {{model}}": rate("firstbyte_stream_starved_total", "model"),
+               "not read {{model}}": rate("firstbyte_slow_consumers_total", "model")},
+              about="Silence and waits that are the clients' own."),
         panel("Lead of the listener before a chunk, p5", "s",
               {"{{model}}": quantile(0.05, "firstbyte_chunk_lead_seconds", "model, le")}),
         panel("Worlds: action to frame", "s", quantiles("firstbyte_action_to_frame_seconds")),
@@ -93,6 +97,8 @@ def traffic():
         panel("Media made, seconds or frames per second", "none",
               {"audio {{model}}": rate("firstbyte_audio_seconds_total", "model"),
                "frames {{model}}": rate("firstbyte_frames_total", "model")}),
+        panel("Text, characters per second", "none",
+              {"{{model}}": rate("firstbyte_text_characters_total", "model")}),
     ]
 
 
@@ -111,6 +117,12 @@ def engine():
         panel("Time in steps", "percentunit", {"{{model}} {{stage}}": rate("firstbyte_step_seconds_sum",
                                                                         "model, stage")},
               stack=True, about="1 is a lane that is always busy."),
+        panel("Load of a lane", "percentunit",
+              {"{{instance}} {{lane}}": f"firstbyte_lane_load_ratio{{{FILTER}}}"}, line=0.85,
+              about="What admitted sessions need to keep their pace; the line is where new ones are refused."),
+        panel("Models that are loaded", "none",
+              {"{{instance}} {{model}}": f"firstbyte_model_resident{{{MODEL}}}"},
+              about="0: lazy, and no request has needed it yet."),
         panel("Since the last step", "s",
               {"{{instance}} {{model}}": f"time() - (firstbyte_last_step_timestamp_seconds{{{MODEL}}} > 0)"}),
     ]

@@ -94,6 +94,7 @@ void StreamMetrics::ObserveStream(Method method, const RequestRecord& record) {
   const absl::StatusCode code = record.end.status.code();
   const bool spoke = summary.chunks > 0;
   metrics.in_flight.Add(-1);
+  metrics_.model(record.model).text_characters.Add(static_cast<double>(summary.text_characters));
   if (code == absl::StatusCode::kCancelled) metrics_.cancelled(method, spoke).Add();
   if (spoke) {
     metrics.ttfb.Observe(summary.timing.first_byte);
@@ -114,6 +115,12 @@ void StreamMetrics::OnUnderrun(const std::string& model, absl::Duration) {
   metrics_.model(model).underruns.Add();
 }
 
+void StreamMetrics::OnStarved(const std::string& model) { metrics_.model(model).starved.Add(); }
+
+void StreamMetrics::OnSlowConsumer(const std::string& model) {
+  metrics_.model(model).slow_consumers.Add();
+}
+
 void StreamMetrics::OnOutboxBytes(int64_t delta) {
   metrics_.outbox_bytes.Add(static_cast<double>(delta));
 }
@@ -124,8 +131,10 @@ void StreamMetrics::OnWorldEnded(const WorldRecord& record) {
   metrics_.ended(Method::kStepWorld, record.model, status.code()).Add();
   if (record.admitted) {
     const RequestMetrics& metrics = metrics_.request(Method::kStepWorld, record.model);
+    const bool played = record.end.summary.blocks > 0;
     metrics.in_flight.Add(-1);
-    if (record.end.summary.blocks > 0) metrics.ttfb.Observe(timing.first_byte);
+    if (absl::IsCancelled(status)) metrics_.cancelled(Method::kStepWorld, played).Add();
+    if (played) metrics.ttfb.Observe(timing.first_byte);
     if (status.ok()) ObservePhases(timing, metrics);
   } else if (const ErrorDetail detail = DetailOf(status); detail.retry_after) {
     metrics_.rejected(Method::kStepWorld, detail.reason).Add();
@@ -166,6 +175,10 @@ void ReportSlots(Engine& engine, const Metrics& metrics) {
     const ModelMetrics& model = metrics.model(models[i]->name);
     model.slots_used.Set(usage.used);
     model.slots.Set(usage.total);
+    model.resident.Set(engine.resident(static_cast<int>(i)) ? 1 : 0);
+  }
+  for (int lane = 0; lane < engine.lanes(); ++lane) {
+    metrics.lane_load(lane).Set(engine.admission().load(lane));
   }
 }
 

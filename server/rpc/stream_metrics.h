@@ -24,6 +24,8 @@ class StreamMetrics : public StreamObserver {
   void OnChunk(const std::string& model, absl::Duration lead,
                std::optional<absl::Duration> interval) override;
   void OnUnderrun(const std::string& model, absl::Duration silence) override;
+  void OnStarved(const std::string& model) override;
+  void OnSlowConsumer(const std::string& model) override;
   void OnOutboxBytes(int64_t delta) override;
   void OnWorldEnded(const WorldRecord& record) override;
   void OnBlock(const std::string& model, int frames, bool late) override;
@@ -39,7 +41,7 @@ class StreamMetrics : public StreamObserver {
   Metrics& metrics_;
 };
 
-// Sets the gauges of slots from the engine's ledger.
+// Sets the gauges of slots and lanes from the engine's ledger.
 void ReportSlots(Engine& engine, const Metrics& metrics);
 // Sets the gauges of world sessions.
 void ReportWorlds(const WorldStore& worlds, const Metrics& metrics);

@@ -58,6 +58,7 @@ class Engine {
   // before it is resident.
   absl::Duration block_cost(int index) const;
 
+  int lanes() const { return static_cast<int>(lanes_.size()); }
   Lane& lane(int index) { return *lanes_[index]; }
   AdmissionLedger& admission() { return ledger_; }
 

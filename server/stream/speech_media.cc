@@ -21,6 +21,9 @@ StreamPort::State SpeechStream::state(absl::Time now) {
   for (int frames : {1, 4, 8, 16}) {
     if (ReservedFor(frames) <= outbox_.room()) state.room_frames = frames;
   }
+  if (!std::exchange(full_, state.room_frames == 0) && full_) {
+    context_.observer->OnSlowConsumer(info_->name);
+  }
   return state;
 }
 
@@ -177,9 +180,11 @@ void SpeechStream::OnWritten() {
 
 void SpeechStream::ObserveWrite(const Outgoing& outgoing, absl::Time now) {
   // Silence counts as an underrun only if there was something to say when it began.
-  if (auto dry = playback_.DrySince(now); dry && outgoing.busy_since <= *dry) {
-    ++underruns_;
-    context_.observer->OnUnderrun(info_->name, now - *dry);
+  if (auto dry = playback_.DrySince(now)) {
+    const bool underrun = outgoing.busy_since <= *dry;
+    underruns_ += underrun;
+    underrun ? context_.observer->OnUnderrun(info_->name, now - *dry)
+             : context_.observer->OnStarved(info_->name);
   }
   playback_.OnWritten(std::get<SpeechAudio>(outgoing.message).duration(), now);
   std::optional<absl::Duration> interval;

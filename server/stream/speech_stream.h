@@ -165,6 +165,7 @@ class SpeechStream : public StreamPort,
   bool reader_waits_ ABSL_GUARDED_BY(mu_) = false;
 
   Outbox<Outgoing> outbox_ ABSL_GUARDED_BY(mu_);
+  bool full_ ABSL_GUARDED_BY(mu_) = false;         // no room for a frame when last looked at
   absl::Duration delivered_ ABSL_GUARDED_BY(mu_);  // media that came from the lane
   PlaybackMeter playback_ ABSL_GUARDED_BY(mu_);
   std::optional<Outgoing> writing_ ABSL_GUARDED_BY(mu_);  // audio in flight, without bytes

@@ -39,6 +39,10 @@ class StreamObserver {
   virtual void OnChunk(const std::string& model, absl::Duration lead,
                        std::optional<absl::Duration> interval) = 0;
   virtual void OnUnderrun(const std::string& model, absl::Duration silence) = 0;
+  // A listener ran dry because the client had sent no more text.
+  virtual void OnStarved(const std::string& model) = 0;
+  // A session waits because its client does not read: the outbox is full. Once each time.
+  virtual void OnSlowConsumer(const std::string& model) = 0;
   virtual void OnOutboxBytes(int64_t delta) = 0;
 
   // Worlds. Once per stream, when the transport has taken the end.

@@ -25,7 +25,9 @@ absl::Time WorldStream::NextCall() {
   if (left_) return absl::InfiniteFuture();
   if (leaving_) return absl::InfinitePast();
   const absl::Time limit = std::min(last_said_ + idle_, opened_ + lifetime_);
-  switch (inbox_->wish(HasRoom())) {
+  const bool room = HasRoom();
+  if (!std::exchange(full_, !room) && full_) context_.observer->OnSlowConsumer(info_->name);
+  switch (inbox_->wish(room)) {
     case WorldInbox::Wish::kControls:
       return absl::InfinitePast();
     case WorldInbox::Wish::kBlock:

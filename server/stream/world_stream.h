@@ -224,6 +224,7 @@ class WorldStream : public StreamPort,
   bool finished_ ABSL_GUARDED_BY(mu_) = false;  // well, but for the snapshots
 
   Outbox<Outgoing> outbox_ ABSL_GUARDED_BY(mu_);
+  bool full_ ABSL_GUARDED_BY(mu_) = false;  // no room for a block when last looked at
   enum class Told { kNothing, kWriting, kOpened };
   Told told_ ABSL_GUARDED_BY(mu_) = Told::kNothing;
   std::optional<absl::Time> first_byte_ ABSL_GUARDED_BY(mu_);

@@ -134,17 +134,18 @@ class Recorder : public StreamPort {
 };
 
 TEST(Simulator, ChunksGrowAsOnARealLane) {
-  std::vector<std::unique_ptr<Model>> models;
-  models.push_back(MakeScriptedModel());
+  auto model = MakeScriptedModel();
+  const Model& voice = *model;
   AdmissionLedger ledger(std::vector<std::vector<int>>{{64}});
   auto port = std::make_shared<Recorder>();
   {
-    Lane lane(std::move(models), {});
+    Lane lane(1, {});
+    lane.Add(0, std::move(model), {});
     auto seat = ledger.Admit({.model = 0});
     ASSERT_TRUE(seat.ok());
     const auto id =
         lane.Open({.max_lead = absl::Seconds(60), .port = port, .seat = *std::move(seat)});
-    lane.Push(id, *lane.model(0).Prepare({std::string(200, 'a')}));
+    lane.Push(id, *voice.Prepare({std::string(200, 'a')}));
     lane.Push(id, EndOfInput{});
     lane.Start();
     port->Await();

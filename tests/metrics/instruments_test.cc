@@ -43,7 +43,7 @@ TEST(Instruments, EveryOneIsDefined) {
 
 TEST(Instruments, NoLabelIsUnbounded) {
   const std::set<std::string> allowed = {"method", "model",   "stage", "code", "reason", "state",
-                                         "kind",   "version", "isa",   "gpu",  "uuid"};
+                                         "kind",   "version", "isa",   "gpu",  "uuid",   "lane"};
   for (const Instrument& row : Instruments()) {
     for (absl::string_view label : row.labels) {
       EXPECT_EQ(allowed.count(std::string(label)), 1u) << row.name << " " << label;

@@ -35,13 +35,22 @@ TEST(Metrics, KnownSeriesAreZeroBeforeAnythingHappens) {
   EXPECT_THAT(text, HasSubstr("firstbyte_request_ttfb_seconds_count{method=\"Synthesize\","
                               "model=\"rms\"} 0"));
   EXPECT_THAT(text, HasSubstr("firstbyte_stream_underruns_total{model=\"rms\"} 0"));
+  for (const char* reason : {"OVERLOAD", "TTFB_TARGET", "TENANT_QUOTA", "NO_MEMORY"}) {
+    EXPECT_THAT(text, HasSubstr("firstbyte_requests_rejected_total{method=\"StepWorld\",reason=\"" +
+                                std::string(reason) + "\"} 0"));
+  }
+  EXPECT_THAT(text, HasSubstr("firstbyte_slow_consumers_total{model=\"rms\"} 0"));
+  EXPECT_THAT(text, HasSubstr("firstbyte_requests_cancelled_total{method=\"StepWorld\","
+                              "stage=\"playing\"} 0"));
   EXPECT_THAT(text, HasSubstr("firstbyte_step_seconds_count{model=\"rms\",stage=\"decode\"} 0"));
 }
 
 TEST(Metrics, EveryInstrumentOfTheTableIsExportedFromTheStart) {
   std::string text = Scrape(Metrics({"rms"}, {"0.1", "avx2"}, {"rooms"}));
   for (const Instrument& row : Instruments()) {
-    if (absl::StartsWith(row.name, "firstbyte_gpu_")) continue;  // there is no GPU
+    const bool has_series = !absl::StartsWith(row.name, "firstbyte_gpu_") &&
+                            row.name != "firstbyte_lane_load_ratio";  // no GPU, no lane
+    if (!has_series) continue;
     EXPECT_THAT(text, HasSubstr("# TYPE " + std::string(row.name) + " "));
   }
 }

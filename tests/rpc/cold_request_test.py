@@ -46,7 +46,7 @@ class ColdRequest(unittest.TestCase):
         audio = self.firstbyte("say", "Good morning.", "--seed", "1", "--out", "-")
         first = self.line("request")
         self.assertGreater(first["model_load_ms"], 0)
-        self.assertGreaterEqual(first["ttfb_ms"], first["model_load_ms"])
+        self.assertGreater(first["total_ms"], first["model_load_ms"])
         self.assertAlmostEqual(self.load("sum"), first["model_load_ms"] / 1e3, places=6)
         self.assertEqual(self.firstbyte("say", "Good morning.", "--seed", "1", "--out", "-"), audio)
         self.assertEqual(self.line("request")["model_load_ms"], 0)

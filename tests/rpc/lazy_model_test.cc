@@ -86,7 +86,7 @@ class LazyModelTest : public WorldTest {
     for (v1::SynthesizeResponse response; stream->Read(&response);) {
       if (response.has_started()) spoken.started = response.started();
       spoken.audio += response.audio().data();
-      const auto& load = response.summary().timing().model_load();
+      const auto& load = response.summary().timing().model_load_duration();
       spoken.model_load += static_cast<double>(load.seconds()) + 1e-9 * load.nanos();
     }
     spoken.status = stream->Finish();
@@ -117,12 +117,15 @@ class LazyModelTest : public WorldTest {
 TEST_F(LazyModelTest, TheFirstRequestWaitsForTheLoadAndSaysSo) {
   Start();
   EXPECT_EQ(voice_.begun, 0);
+  const std::string resident = R"(firstbyte_model_resident{model="late"})";
+  EXPECT_EQ(Value(MetricsPage(*server_.host), resident), 0);
   const Spoken first = Speak("late");
   ASSERT_TRUE(first.status.ok()) << first.status.error_message();
   EXPECT_GT(first.model_load, 0);
   EXPECT_GT(LoadSum("Synthesize", "late"), 0);
   EXPECT_NE(first.started.model_digest(), "");
   const double sum = LoadSum("Synthesize", "late");
+  EXPECT_EQ(Value(MetricsPage(*server_.host), resident), 1);
   const Spoken second = Speak("late");
   EXPECT_EQ(second.model_load, 0);
   EXPECT_EQ(LoadSum("Synthesize", "late"), sum);
@@ -204,6 +207,9 @@ TEST_F(LazyModelTest, WhoGivesUpMeanwhileLeavesNothingBehind) {
   }
   WaitForSeats(kWorld, 0);
   server_.host->live_calls().WaitUntilNone();  // while both loads go on
+  EXPECT_EQ(Value(MetricsPage(*server_.host),
+                  R"(firstbyte_requests_cancelled_total{method="StepWorld",stage="before_block"})"),
+            1);
   voice_.LetGo();
   world_.LetGo();
   EXPECT_TRUE(Speak("late").status.ok());
@@ -246,7 +252,7 @@ TEST_F(LazyModelTest, AWorldIsLoadedByItsFirstPlayer) {
     player.HalfClose();
     EXPECT_TRUE(player.Finish().ok()) << player.Finish().error_message();
     ExpectBlocks(player, 0, Frames(1, {"W", "A"}));
-    const auto& load = player.last().summary().timing().model_load();
+    const auto& load = player.last().summary().timing().model_load_duration();
     EXPECT_EQ(load.seconds() > 0 || load.nanos() > 0, first);
   }
   EXPECT_GT(LoadSum("StepWorld", "scripted-world"), 0);

@@ -21,6 +21,7 @@ TEST_F(MetricsTest, RequestsShowUpOnThePage) {
   Synthesize({Request("config {}")});  // refused: the only slot is taken
   const std::string busy = MetricsPage(*host_);
   EXPECT_EQ(Value(busy, R"(firstbyte_slots_used{model="scripted"})"), 1);
+  EXPECT_TRUE(Value(busy, R"(firstbyte_lane_load_ratio{lane="0"})"));
   context.TryCancel();
   holder->Finish();
   host_->live_calls().WaitUntilNone();
@@ -47,9 +48,12 @@ TEST_F(MetricsTest, RequestsShowUpOnThePage) {
   }
   EXPECT_EQ(Value(page, "firstbyte_streams_in_flight" + request), 0);
   EXPECT_EQ(Value(page, R"(firstbyte_slots_used{model="scripted"})"), 0);
+  EXPECT_EQ(Value(page, R"(firstbyte_lane_load_ratio{lane="0"})"), 0);
   EXPECT_EQ(Value(page, "firstbyte_outbox_bytes"), 0);
   EXPECT_GE(Value(page, R"(firstbyte_audio_seconds_total{model="scripted"})"), 6 * .04);
   EXPECT_GT(Value(page, R"(firstbyte_step_seconds_count{model="scripted",stage="generate"})"), 5);
+  EXPECT_GE(Value(page, R"(firstbyte_text_characters_total{model="scripted"})"), 30000);
+  EXPECT_EQ(Value(page, R"(firstbyte_model_resident{model="scripted"})"), 1);
   EXPECT_EQ(Value(page, "firstbyte_ready"), 1);
 }
 

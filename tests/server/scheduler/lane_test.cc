@@ -243,7 +243,7 @@ TEST_F(LaneTest, MarkersComeInTheirPlace) {
 
 TEST_F(LaneTest, WarmUpLeavesNothingBehind) {
   Make({.slots = 4, .max_batch = 4});
-  ASSERT_TRUE(WarmUp(model_, clock_).ok());
+  ASSERT_TRUE(WarmUp(model_, clock_, absl::Milliseconds(8)).ok());
   EXPECT_THAT(batches_, testing::Contains(1));
   EXPECT_THAT(batches_, testing::Contains(4));
   std::vector<std::shared_ptr<RecordingPort>> ports;

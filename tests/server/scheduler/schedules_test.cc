@@ -112,17 +112,20 @@ class Schedules : public testing::TestWithParam<int> {
       return batch > 1 && Draw(0, 199) == 0 ? absl::ResourceExhaustedError("memory")
                                             : absl::OkStatus();
     };
-    std::vector<std::unique_ptr<Model>> models;
-    models.push_back(MakeScriptedModel({.slots = voice_slots_,
-                                        .max_batch = max_batch,
-                                        .samples_per_frame = kSamplesPerFrame,
-                                        .on_step = on_step,
-                                        .poison_letter = 'x'}));
-    models.push_back(
-        MakeScriptedWorld({.slots = world_slots_, .max_batch = max_batch, .on_step = on_step}));
+    auto voice = MakeScriptedModel({.slots = voice_slots_,
+                                    .max_batch = max_batch,
+                                    .samples_per_frame = kSamplesPerFrame,
+                                    .on_step = on_step,
+                                    .poison_letter = 'x'});
+    auto world =
+        MakeScriptedWorld({.slots = world_slots_, .max_batch = max_batch, .on_step = on_step});
+    voice_ = voice.get();
+    world_ = world.get();
     ledger_ = std::make_unique<AdmissionLedger>(
         std::vector<std::vector<int>>{{voice_slots_}, {world_slots_}});
-    lane_ = std::make_unique<Lane>(std::move(models), LaneOptions{.clock = &clock_});
+    lane_ = std::make_unique<Lane>(2, LaneOptions{.clock = &clock_});
+    lane_->Add(0, std::move(voice), {});
+    lane_->Add(1, std::move(world), {});
   }
 
   int Draw(int from, int to) { return std::uniform_int_distribution(from, to)(random_); }
@@ -147,7 +150,7 @@ class Schedules : public testing::TestWithParam<int> {
     auto seat = ledger_->Admit({.model = 1});
     if (!seat.ok()) return;
     World world{std::make_shared<Walker>(&clock_), 0};
-    world.id = lane_->Open({.spec = {.scene = *lane_->model(1).Prepare({})},
+    world.id = lane_->Open({.spec = {.scene = *world_->Prepare({})},
                             .tenant = Tenant(),
                             .port = world.port,
                             .seat = *std::move(seat)});
@@ -158,7 +161,7 @@ class Schedules : public testing::TestWithParam<int> {
     std::string letters;
     for (int n = Draw(1, 40); n > 0; --n) letters += static_cast<char>('a' + Draw(0, 22));
     if (Draw(0, 19) == 0) letters += 'x';  // fails there
-    lane_->Push(voice->id, *lane_->model(0).Prepare({letters}));
+    lane_->Push(voice->id, *voice_->Prepare({letters}));
     voice->said += letters;
   }
   void EndText(Voice* voice) {
@@ -226,6 +229,7 @@ class Schedules : public testing::TestWithParam<int> {
   FakeClock clock_;
   std::unique_ptr<AdmissionLedger> ledger_;
   std::unique_ptr<Lane> lane_;
+  const Model *voice_ = nullptr, *world_ = nullptr;  // the lane's
   std::vector<Voice> voices_;
   std::vector<World> worlds_;
 };

@@ -24,6 +24,8 @@ class CountingObserver : public StreamObserver {
     ++chunks;
   }
   void OnUnderrun(const std::string&, absl::Duration) override { ++underruns; }
+  void OnStarved(const std::string&) override { ++starved; }
+  void OnSlowConsumer(const std::string&) override { ++slow_consumers; }
   void OnOutboxBytes(int64_t delta) override { outbox_bytes += delta; }
   void OnWorldEnded(const WorldRecord& record) override {
     ++ended;
@@ -39,7 +41,7 @@ class CountingObserver : public StreamObserver {
     delays.push_back(delay);
   }
 
-  std::atomic<int> started{0}, ended{0}, chunks{0}, underruns{0};
+  std::atomic<int> started{0}, ended{0}, chunks{0}, underruns{0}, starved{0}, slow_consumers{0};
   std::atomic<int> admitted_ended{0};  // worlds
   std::atomic<int> blocks{0}, late_blocks{0}, skipped_blocks{0};
   std::atomic<int64_t> outbox_bytes{0};

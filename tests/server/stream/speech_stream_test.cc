@@ -295,6 +295,9 @@ TEST_F(SpeechStreamTest, ClientThatNeverReadsIsBoundedAndCancellable) {
     std::this_thread::yield();
   }
   EXPECT_LE(observer_.outbox_bytes, SpeechStream::kOutboxBytes);
+  while (observer_.slow_consumers == 0) std::this_thread::yield();
+  for (int i = 0; i < 10; ++i) stream->state(clock_.Now());
+  EXPECT_EQ(observer_.slow_consumers, 1);  // it is the same wait
   stream->Cancel();
   EXPECT_TRUE(absl::IsCancelled(ReadAll(*stream).end.status));
   ExpectUnharmed();
@@ -335,6 +338,7 @@ TEST_F(SpeechStreamTest, WaitingForTextIsNotAnUnderrun) {
   stream->HalfClose();
   EXPECT_TRUE(ReadAll(*stream, t).end.status.ok());
   EXPECT_EQ(observer_.underruns, 0);
+  EXPECT_EQ(observer_.starved, 1);
 }
 
 TEST_F(SpeechStreamTest, SilenceWhileThereIsTextIsAnUnderrun) {
@@ -350,6 +354,8 @@ TEST_F(SpeechStreamTest, SilenceWhileThereIsTextIsAnUnderrun) {
   transport->AwaitEnd();
   transport->stream.reset();
   EXPECT_EQ(observer_.underruns, 3);  // between four chunks
+  EXPECT_EQ(observer_.starved, 0);
+  EXPECT_EQ(observer_.slow_consumers, 0);
   MutexLock lock(&observer_.mu);
   EXPECT_GT(observer_.last.end.summary.timing.realtime_factor, 2);
 }
