@@ -238,12 +238,11 @@ void SpeechStream::Cancel() {
 }
 
 void SpeechStream::Fail(const absl::Status& status) {
-  std::optional<Opening> given_up;  // with its seat
   {
     MutexLock lock(&mu_);
     if (!outbox_.Fail(status)) return;
     texts_.clear();
-    given_up.swap(opening_);
+    opening_.reset();  // with its seat, which is free before the client hears of it
     if (lane_ != nullptr) lane_->Close(session_);
   }
   transport_->WakeWriter();
