@@ -21,16 +21,16 @@ absl::Status Fault(const std::string& kind) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<std::vector<std::unique_ptr<Model>>>> OpenModels(
-    const Config& config, const std::string& /*binary*/) {
+absl::StatusOr<ServedModels> OpenModels(const Config& config, const std::string& /*binary*/) {
   const std::string kind = config.models.at(0), now = config.models_dir + "/now";
-  std::vector<std::vector<std::unique_ptr<Model>>> lanes(config.lanes);
-  for (auto& lane : lanes) {
+  ServedModels models;
+  models.lanes.resize(config.lanes);
+  for (auto& lane : models.lanes) {
     lane.push_back(MakeScriptedModel({.on_step = [kind, now](Stage, int) {
       return std::filesystem::exists(now) ? Fault(kind) : absl::OkStatus();
     }}));
   }
-  return lanes;
+  return models;
 }
 
 }  // namespace firstbyte
