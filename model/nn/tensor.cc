@@ -1,7 +1,6 @@
 #include "model/nn/tensor.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
@@ -28,7 +27,7 @@ Tensor::Tensor(const std::vector<int64_t>& shape) {
   size_ = tensor->numel();
   AskForLargePages(data_, size_ * int64_t{sizeof(float)});
   // Not at::zeros: its fill would start LibTorch's thread pool, which nothing else here uses.
-  std::memset(data_, 0, sizeof(float) * size_);
+  std::fill_n(data_, size_, 0.0F);  // data_ may be null when there is nothing
   storage_ = std::move(tensor);
 }
 
