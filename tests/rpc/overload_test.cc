@@ -33,7 +33,7 @@ TEST_F(OverloadTest, AsManyAreAdmittedAsTheLaneSustains) {
     EXPECT_EQ(refused.status.error_code(), StatusCode::RESOURCE_EXHAUSTED);
     EXPECT_EQ(ErrorInfoOf(refused.status).reason(), "OVERLOAD");
     EXPECT_TRUE(refused.responses.empty());
-    const auto& delay = RetryInfoOf(refused.status).retry_delay();
+    const auto delay = RetryInfoOf(refused.status).retry_delay();
     EXPECT_EQ(std::stoi(refused.trailers["grpc-retry-pushback-ms"]),
               delay.seconds() * 1000 + delay.nanos() / 1'000'000);
     EXPECT_GE(std::stoi(refused.trailers["grpc-retry-pushback-ms"]), 10);
