@@ -301,11 +301,12 @@ std::vector<Instrument> GpuInstruments() {
   };
 }
 
-// Named and defined as every Prometheus client library does.
+// Named and defined as every Prometheus client library does, but for the heap, which none has.
 std::vector<Instrument> ProcessInstruments() {
   return {
       {"process_cpu_seconds_total", Kind::kCounter, {}, {}, "CPU time used, user and system."},
       {"process_resident_memory_bytes", Kind::kGauge, {}, {}, "Memory in use, without swap."},
+      {"firstbyte_heap_bytes", Kind::kGauge, {}, {}, "Memory allocated and not yet freed."},
       {"process_threads", Kind::kGauge, {}, {}, "Threads of the process."},
       {"process_open_fds", Kind::kGauge, {}, {}, "Open files and sockets."},
       {"process_start_time_seconds", Kind::kGauge, {}, {}, "Unix time of the start."},

@@ -132,12 +132,13 @@ struct Metrics::Impl : public prometheus::Collectable {
   // What the process uses is read when somebody asks.
   std::function<void()> MakeProcess() {
     return [this, memory = MakeGauge("process_resident_memory_bytes"),
-            threads = MakeGauge("process_threads"), fds = MakeGauge("process_open_fds"),
-            start = MakeGauge("process_start_time_seconds"),
+            heap = MakeGauge("firstbyte_heap_bytes"), threads = MakeGauge("process_threads"),
+            fds = MakeGauge("process_open_fds"), start = MakeGauge("process_start_time_seconds"),
             cpu = MakeCounter("process_cpu_seconds_total", {})] {
       MutexLock lock(&mu);  // scrapes may overlap
       const ProcessUsage usage = ReadProcessUsage();
       memory.Set(static_cast<double>(usage.resident_bytes));
+      heap.Set(static_cast<double>(usage.heap_bytes));
       threads.Set(usage.threads);
       fds.Set(usage.open_fds);
       start.Set(usage.start_time_seconds);

@@ -1,5 +1,6 @@
 #include "metrics/process_usage.h"
 
+#include <malloc.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -41,6 +42,12 @@ double StatField(int index) {
   return std::atof(field.c_str());
 }
 
+// In every arena, and in blocks that have a mapping of their own.
+int64_t HeapBytes() {
+  const struct mallinfo2 heap = mallinfo2();
+  return static_cast<int64_t>(heap.uordblks + heap.hblkhd);
+}
+
 int OpenFds() {
   std::error_code error;
   const std::filesystem::directory_iterator fds("/proc/self/fd", error);
@@ -57,6 +64,7 @@ ProcessUsage ReadProcessUsage() {
   getrusage(RUSAGE_SELF, &times);
   usage.cpu_seconds = Seconds(times.ru_utime) + Seconds(times.ru_stime);
   usage.resident_bytes = static_cast<int64_t>(StatField(kResidentPages)) * sysconf(_SC_PAGESIZE);
+  usage.heap_bytes = HeapBytes();
   usage.threads = static_cast<int>(StatField(kThreads));
   usage.open_fds = OpenFds();
   usage.start_time_seconds =

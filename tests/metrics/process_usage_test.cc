@@ -3,6 +3,7 @@
 #include <ctime>
 #include <fstream>
 #include <future>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -32,6 +33,18 @@ TEST(ProcessUsage, MemoryAndCpuGrowWithUse) {
   while (after.cpu_seconds == before.cpu_seconds);
   EXPECT_GT(after.resident_bytes - before.resident_bytes, 32 << 20);
   EXPECT_EQ(used.back(), 1);
+}
+
+TEST(ProcessUsage, TheHeapIsWhatIsNotFreed) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "the sanitizer has its own malloc";
+#endif
+  constexpr int kSize = 1000, kCount = 1000;
+  const int64_t before = ReadProcessUsage().heap_bytes;
+  std::vector<std::string> used(kCount, std::string(kSize, 'x'));
+  EXPECT_GE(ReadProcessUsage().heap_bytes - before, kSize * kCount);
+  used = {};
+  EXPECT_LT(ReadProcessUsage().heap_bytes - before, kSize * kCount / 10);
 }
 
 TEST(ProcessUsage, TheStartIsNotLongAgo) {
