@@ -289,7 +289,7 @@ void WorldStream::Install(const std::shared_ptr<Opening>& opening) {
       hold_ = std::move(opening->hold);
       if (!hold_) hold_ = context_.worlds->Register(tenant_, *info_, weak_from_this());
       outbox_.set_capacity(OutboxBytes(*media_));
-      pacer_.emplace(pacing_, period_);
+      pacer_.emplace(pacing_, period_, context_.engine->block_cost(model_));
       last_said_ = now;
       work_due_ = now + kFirstBlockTarget;
       if (opening->world) {

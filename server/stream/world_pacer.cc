@@ -17,7 +17,13 @@ constexpr absl::Duration kLockstepTarget = absl::Milliseconds(15);
 
 absl::Time WorldPacer::start() const {
   if (pacing_ != Pacing::kRealtime || !started_) return absl::InfinitePast();
-  return last_due_ + period_ - margin_;
+  return last_due_ + period_ - (knows_enough() ? margin_ : period_);
+}
+
+bool WorldPacer::knows_enough() const { return recent_.size() >= kEnoughBlocks; }
+
+absl::Duration WorldPacer::Margin(absl::Duration longest) const {
+  return std::min(period_, longest + period_ / kReserveShare);
 }
 
 WorldPacer::Begun WorldPacer::Begin(absl::Time now) {
@@ -25,7 +31,7 @@ WorldPacer::Begun WorldPacer::Begin(absl::Time now) {
   if (pacing_ == Pacing::kFreeRun) return {.at = now, .due = now + period_};
   Begun begun{.at = now, .due = last_due_ + period_};
   if (!started_) {
-    begun.due = now + period_;
+    begun.due = now + margin_;
     begun.restarts = true;
   } else if (starved_ && now > start()) {
     begun.due = std::max(begun.due, now + margin_);
@@ -56,9 +62,7 @@ void WorldPacer::Learn(absl::Duration took) {
     recent_[oldest_] = took;
     oldest_ = (oldest_ + 1) % kRecentBlocks;
   }
-  if (recent_.size() < kEnoughBlocks) return;
-  const absl::Duration longest = *std::max_element(recent_.begin(), recent_.end());
-  margin_ = std::min(period_, longest + period_ / kReserveShare);
+  if (knows_enough()) margin_ = Margin(*std::max_element(recent_.begin(), recent_.end()));
 }
 
 absl::Time WorldPacer::NextDue(absl::Time now) const {

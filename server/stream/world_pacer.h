@@ -3,7 +3,10 @@
 // REALTIME: one block is due each period. A block begins just in time, so that the newest actions
 // shape it: its period's end less what the slowest of recent blocks took and a reserve. By a
 // percentile instead, as many blocks as lie above it would miss their time. A block never begins
-// before the one before it was due. LOCKSTEP and FREE_RUN blocks may begin at once.
+// before the one before it was due. The first blocks begin as early as that, until enough is known;
+// but the first is due as soon after its begin as later ones will be, so that the player, whose
+// clock it starts, is not left waiting when blocks begin just in time. LOCKSTEP and FREE_RUN blocks
+// may begin at once.
 //
 // Not thread-safe.
 #pragma once
@@ -18,8 +21,9 @@ namespace firstbyte {
 
 class WorldPacer {
  public:
-  WorldPacer(Pacing pacing, absl::Duration period)
-      : pacing_(pacing), period_(period), margin_(period) {}
+  // `block_cost`: what a block takes on a lane that does nothing else.
+  WorldPacer(Pacing pacing, absl::Duration period, absl::Duration block_cost)
+      : pacing_(pacing), period_(period), margin_(Margin(block_cost)) {}
 
   // When the next block may begin.
   absl::Time start() const;
@@ -47,6 +51,8 @@ class WorldPacer {
 
  private:
   void Learn(absl::Duration took);
+  bool knows_enough() const;
+  absl::Duration Margin(absl::Duration longest) const;
 
   const Pacing pacing_;
   const absl::Duration period_;

@@ -1,8 +1,10 @@
 """A server that works for minutes gives everything back: slots, streams, outbox, files, memory.
 
-    python3 tests/soak/soak_test.py BUILD_DIR [ROUND_SECONDS]
+    python3 tests/soak/soak_test.py build/release            # a minute and a half
+    python3 tests/soak/soak_test.py build/release 600 6      # an hour: 6 rounds of 600 seconds
 
-One round of mixed load (listeners of PCM and Opus, some cut off half-way; players of worlds who step,
+One round of mixed load (listeners of PCM and Opus; some who cancel, read slowly, hang up or are killed;
+players of worlds who step,
 prompt, snapshot, fork, leave, come back) fills the caches; the later rounds may add nothing. Memory is
 compared between idle moments, never while streams run. What counts is the heap, what was allocated and
 not freed: resident memory also moves with what malloc keeps for later, and is only bounded.
@@ -20,8 +22,11 @@ import urllib.request
 
 BUILD = pathlib.Path(sys.argv.pop(1))
 ROUND_SECONDS = float(sys.argv.pop(1)) if len(sys.argv) > 1 else 15
-ROUNDS = 4
-HEAP_GROWTH_BYTES = 256 << 10  # between the second idle moment and the last
+ROUNDS = int(sys.argv.pop(1)) if len(sys.argv) > 1 else 4
+LOADS = (("--concurrency", "16"),
+         ("--concurrency", "4", "--encoding", "opus"),
+         ("--qps", "8", "--cancel-rate", "0.2", "--slow-reader-rate", "0.1", "--disconnect-rate", "0.1"))
+HEAP_GROWTH_BYTES = 64 << 10  # between the second idle moment and the last
 RESIDENT_GROWTH_BYTES = 32 << 20
 PLAYERS = 8
 IDLE = {"firstbyte_streams_in_flight": 0, "firstbyte_slots_used": 0, "firstbyte_outbox_bytes": 0,
@@ -116,12 +121,11 @@ class Soak(unittest.TestCase):
                 server.wait_until_idle()
                 files, marks = server.open_files(), []
                 for seed in range(ROUNDS):
-                    for arguments in (("--concurrency", "16"),
-                                      ("--concurrency", "4", "--encoding", "opus")):
-                        done = load(server, ROUND_SECONDS / 3, *arguments)
-                        self.assertEqual(done.returncode, 0, done.stderr)
-                    cut_off(server, ROUND_SECONDS / 3)
-                    played = play(server, ROUND_SECONDS / 3, seed)
+                    for arguments in LOADS:
+                        done = load(server, ROUND_SECONDS / 5, *arguments)
+                        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                    cut_off(server, ROUND_SECONDS / 5)
+                    played = play(server, ROUND_SECONDS / 5, seed)
                     self.assertEqual(played.returncode, 0, played.stderr)
                     server.wait_until_idle(files)
                     marks.append(server.memory())

@@ -6,6 +6,7 @@ namespace firstbyte {
 namespace {
 
 constexpr absl::Duration kPeriod = absl::Milliseconds(50);
+constexpr absl::Duration kCost = absl::Milliseconds(4);  // of a block that has the lane for itself
 const absl::Time kStart = absl::UnixEpoch() + absl::Seconds(100);
 
 // What a block that takes `cost` begins before it is due: a fifth of the period in reserve.
@@ -24,25 +25,37 @@ absl::Time Settle(WorldPacer* pacer, absl::Duration cost) {
 }
 
 TEST(WorldPacer, RealtimeBlocksAreDueOnePeriodAfterTheOther) {
-  WorldPacer pacer(Pacing::kRealtime, kPeriod);
+  WorldPacer pacer(Pacing::kRealtime, kPeriod, kCost);
   absl::Time now = kStart;
   for (int i = 1; i <= 10; ++i) {
     EXPECT_LE(pacer.start(), now);
     const auto begun = pacer.Begin(now);
-    EXPECT_EQ(begun.due, kStart + i * kPeriod);
+    EXPECT_EQ(begun.due, kStart + Margin(kCost) + (i - 1) * kPeriod);
     EXPECT_EQ(begun.skipped, 0);
     now = begun.due;
   }
 }
 
+// A player with next to no buffer hears or sees no gap when blocks begin to come just in time.
+TEST(WorldPacer, NoBlockComesLaterAfterItsTurnThanTheFirst) {
+  WorldPacer pacer(Pacing::kRealtime, kPeriod, kCost);
+  absl::Time now = kStart;
+  for (int i = 0; i < 100; ++i) {
+    const auto begun = pacer.Begin(now);
+    pacer.Finished(begun, now + kCost);
+    EXPECT_LE(now - kStart, i * kPeriod);
+    now = pacer.start();
+  }
+}
+
 TEST(WorldPacer, BlockBeginsJustInTimeByWhatRecentOnesTook) {
-  WorldPacer pacer(Pacing::kRealtime, kPeriod);
+  WorldPacer pacer(Pacing::kRealtime, kPeriod, kCost);
   const absl::Time due = Settle(&pacer, absl::Milliseconds(10));
   EXPECT_EQ(pacer.start(), due + kPeriod - Margin(absl::Milliseconds(10)));
 }
 
 TEST(WorldPacer, OneSlowBlockMakesTheNextOnesBeginEarlierUntilItIsForgotten) {
-  WorldPacer pacer(Pacing::kRealtime, kPeriod);
+  WorldPacer pacer(Pacing::kRealtime, kPeriod, kCost);
   Settle(&pacer, absl::Milliseconds(10));
   auto play = [&](absl::Duration cost) {
     const auto begun = pacer.Begin(pacer.start());
@@ -58,19 +71,24 @@ TEST(WorldPacer, OneSlowBlockMakesTheNextOnesBeginEarlierUntilItIsForgotten) {
 }
 
 TEST(WorldPacer, FirstBlocksBeginAsEarlyAsTheyMay) {
-  WorldPacer pacer(Pacing::kRealtime, kPeriod);
+  WorldPacer pacer(Pacing::kRealtime, kPeriod, kCost);
+  absl::Time now = kStart;
   for (int i = 0; i < 10; ++i) {
-    const auto begun = pacer.Begin(kStart + i * kPeriod);
-    pacer.Finished(begun, begun.at + absl::Milliseconds(4));
-    EXPECT_EQ(pacer.start(), begun.due);
+    const auto begun = pacer.Begin(now);
+    pacer.Finished(begun, now + kCost);
+    now = pacer.start();
+    EXPECT_EQ(now, begun.due);
   }
 }
 
 // ---- Late. ----
 
-// A player got the first block, made in 4 ms, and shows each one a period after it was to be there.
+// A player got the first block and shows each one a period after it was to be there.
 struct PlayerTest : testing::Test {
-  PlayerTest() { EXPECT_FALSE(Play(absl::Milliseconds(4))); }
+  PlayerTest() { EXPECT_FALSE(Play(kCost)); }
+
+  // What a block may take before it is late: the player's buffer, and the reserve is not used.
+  static constexpr absl::Duration kInHand = 2 * kPeriod - kPeriod / 5;
 
   // The next block, ready so long after the one before it was due.
   bool Play(absl::Duration ready) {
@@ -79,13 +97,13 @@ struct PlayerTest : testing::Test {
     return pacer.Finished(begun, begun.at + ready);
   }
 
-  WorldPacer pacer{Pacing::kRealtime, kPeriod};
+  WorldPacer pacer{Pacing::kRealtime, kPeriod, kCost};
   absl::Time last_due = kStart;
 };
 
 TEST_F(PlayerTest, BlockIsLateWhenItsTimeToBeShownHasPassed) {
-  EXPECT_FALSE(Play(kPeriod + absl::Milliseconds(4)));
-  EXPECT_TRUE(Play(kPeriod + absl::Milliseconds(5)));
+  EXPECT_FALSE(Play(kInHand));
+  EXPECT_TRUE(Play(kInHand + absl::Milliseconds(1)));
 }
 
 TEST_F(PlayerTest, BlockReadyAfterItWasDueIsNotYetLate) {
@@ -93,27 +111,27 @@ TEST_F(PlayerTest, BlockReadyAfterItWasDueIsNotYetLate) {
 }
 
 TEST_F(PlayerTest, OneDelayIsCountedOnce) {
-  EXPECT_TRUE(Play(kPeriod + absl::Milliseconds(20)));
-  for (int i = 0; i < 5; ++i) EXPECT_FALSE(Play(kPeriod + absl::Milliseconds(20)));
-  EXPECT_TRUE(Play(kPeriod + absl::Milliseconds(21)));
+  EXPECT_TRUE(Play(kInHand + absl::Milliseconds(20)));
+  for (int i = 0; i < 5; ++i) EXPECT_FALSE(Play(kInHand + absl::Milliseconds(20)));
+  EXPECT_TRUE(Play(kInHand + absl::Milliseconds(21)));
 }
 
 TEST_F(PlayerTest, SkippedBlocksAreOneDelay) {
   last_due += 3 * kPeriod;
-  EXPECT_TRUE(Play(absl::Milliseconds(4)));
-  EXPECT_FALSE(Play(absl::Milliseconds(4)));
+  EXPECT_TRUE(Play(kCost));
+  EXPECT_FALSE(Play(kCost));
 }
 
 TEST_F(PlayerTest, TimeWithoutCreditIsNotLateness) {
   pacer.Starve();
   last_due += absl::Hours(1);
-  EXPECT_FALSE(Play(absl::Milliseconds(4)));
+  EXPECT_FALSE(Play(kCost));
   EXPECT_FALSE(Play(kPeriod));
 }
 
 TEST(WorldPacer, OtherPacingsAreNeverLate) {
   for (Pacing pacing : {Pacing::kLockstep, Pacing::kFreeRun}) {
-    WorldPacer pacer(pacing, kPeriod);
+    WorldPacer pacer(pacing, kPeriod, kCost);
     for (int i = 0; i < 3; ++i) {
       EXPECT_FALSE(pacer.Finished(pacer.Begin(kStart), kStart + absl::Seconds(i)));
     }
@@ -123,13 +141,13 @@ TEST(WorldPacer, OtherPacingsAreNeverLate) {
 // ---- Skipping and starving. ----
 
 TEST(WorldPacer, BlockNeverBeginsBeforeTheOneBeforeItWasDue) {
-  WorldPacer pacer(Pacing::kRealtime, kPeriod);
+  WorldPacer pacer(Pacing::kRealtime, kPeriod, kCost);
   const absl::Time due = Settle(&pacer, absl::Milliseconds(200));
   EXPECT_EQ(pacer.start(), due);
 }
 
 TEST(WorldPacer, BlocksWhoseTimeHasPassedAreSkippedAndCounted) {
-  WorldPacer pacer(Pacing::kRealtime, kPeriod);
+  WorldPacer pacer(Pacing::kRealtime, kPeriod, kCost);
   const absl::Time due = Settle(&pacer, absl::Milliseconds(10));
   const auto begun = pacer.Begin(due + 2 * kPeriod + absl::Milliseconds(1));
   EXPECT_EQ(begun.skipped, 2);
@@ -137,7 +155,7 @@ TEST(WorldPacer, BlocksWhoseTimeHasPassedAreSkippedAndCounted) {
 }
 
 TEST(WorldPacer, TimeWithoutCreditIsNotSkipped) {
-  WorldPacer pacer(Pacing::kRealtime, kPeriod);
+  WorldPacer pacer(Pacing::kRealtime, kPeriod, kCost);
   Settle(&pacer, absl::Milliseconds(10));
   pacer.Starve();
   const absl::Time now = kStart + absl::Hours(1);
@@ -147,7 +165,7 @@ TEST(WorldPacer, TimeWithoutCreditIsNotSkipped) {
 }
 
 TEST(WorldPacer, CreditThatComesInTimeChangesNothing) {
-  WorldPacer pacer(Pacing::kRealtime, kPeriod);
+  WorldPacer pacer(Pacing::kRealtime, kPeriod, kCost);
   const absl::Time due = Settle(&pacer, absl::Milliseconds(10));
   pacer.Starve();
   EXPECT_EQ(pacer.start(), due + kPeriod - Margin(absl::Milliseconds(10)))
@@ -157,7 +175,7 @@ TEST(WorldPacer, CreditThatComesInTimeChangesNothing) {
 
 TEST(WorldPacer, OtherPacingsBeginAtOnce) {
   for (Pacing pacing : {Pacing::kLockstep, Pacing::kFreeRun}) {
-    WorldPacer pacer(pacing, kPeriod);
+    WorldPacer pacer(pacing, kPeriod, kCost);
     for (int i = 0; i < 3; ++i) {
       EXPECT_EQ(pacer.start(), absl::InfinitePast());
       const auto begun = pacer.Begin(kStart);
