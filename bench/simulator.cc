@@ -122,7 +122,8 @@ class Listener : public StreamPort {
 
 class Player : public StreamPort {
  public:
-  Player(Room* room, absl::Duration period) : room_(room), pacer_(Pacing::kRealtime, period) {}
+  Player(Room* room, absl::Duration period, absl::Duration block_cost)
+      : room_(room), pacer_(Pacing::kRealtime, period, block_cost) {}
 
   State state(absl::Time) override {
     return {.heard = blocks_ > 0, .block_start = pacer_.start(), .block_due = due_};
@@ -257,7 +258,7 @@ class OneLane {
     auto seat = ledger_.Admit({.model = kWorld});
     const absl::Duration period = absl::Seconds(1 / room_.costs.world_frames_per_second);
     lane_->Open({.spec = {.scene = *world_->Prepare({})},
-                 .port = std::make_shared<Player>(&room_, period),
+                 .port = std::make_shared<Player>(&room_, period, block_cost_),
                  .seat = *std::move(seat)});
   }
 
@@ -265,6 +266,7 @@ class OneLane {
   const Model* Add(int index, std::unique_ptr<Model> model, const PolicyOptions& policy) {
     const Model* added = model.get();
     auto costs = WarmUp(model.get(), room_.clock, policy.max_step);
+    if (index == kWorld && costs.ok()) block_cost_ = costs->block;
     lane_->Add(index, std::move(model), costs.ok() ? *std::move(costs) : ModelCosts());
     return added;
   }
@@ -274,6 +276,7 @@ class OneLane {
   AdmissionLedger ledger_;
   std::unique_ptr<Lane> lane_;
   const Model *voice_ = nullptr, *world_ = nullptr;  // the lane's
+  absl::Duration block_cost_;                        // of a world alone
   std::priority_queue<Event> events_;
 };
 
