@@ -48,7 +48,7 @@ class Server:
         self.process = subprocess.Popen(
             [BUILD / "bin/firstbyted", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0",
              "--models", ",".join(EMBEDDED + ["scripted-world"]), "--max-snapshot-mib", "4",
-             "--admin-listen", "127.0.0.1:0", "--log-format", "json"], stderr=self.log)
+             "--admin-listen", "127.0.0.1:0", "--log-format", "json", "--flight-mib", "1"], stderr=self.log)
         ready = self.wait_for(r'"event":"ready".*', 60)
         self.port = int(re.search(r'"port":(\d+)', ready).group(1))
         self.metrics_port = int(re.search(r'"metrics_port":(\d+)', ready).group(1))

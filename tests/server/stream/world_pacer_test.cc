@@ -88,7 +88,7 @@ struct PlayerTest : testing::Test {
   PlayerTest() { EXPECT_FALSE(Play(kCost)); }
 
   // What a block may take before it is late: the player's buffer, and the reserve is not used.
-  static constexpr absl::Duration kInHand = 2 * kPeriod - kPeriod / 5;
+  const absl::Duration kInHand = 2 * kPeriod - kPeriod / 5;
 
   // The next block, ready so long after the one before it was due.
   bool Play(absl::Duration ready) {
