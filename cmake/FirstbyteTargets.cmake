@@ -53,7 +53,8 @@ function(firstbyte_executable name)
 endfunction()
 
 # firstbyte_test(scheduler_test LABEL unit SRCS lane_test.cc policy_test.cc DEPS scheduler)
-# One binary per folder keeps linking short; LABEL is unit, rpc, golden, fault, structure or soak.
+# One binary per folder keeps linking short; LABEL is unit, rpc, golden, fault, structure, gpu or
+# soak.
 function(firstbyte_test name)
   cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "SRCS;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SRCS})

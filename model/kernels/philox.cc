@@ -2,17 +2,6 @@
 
 namespace firstbyte::kernels {
 
-PhiloxCounter Philox4x32(PhiloxCounter c, PhiloxKey key) {
-  for (int round = 0; round < 10; ++round) {
-    uint64_t a = uint64_t{0xD2511F53} * c[0], b = uint64_t{0xCD9E8D57} * c[2];
-    c = {static_cast<uint32_t>(b >> 32) ^ c[1] ^ key[0], static_cast<uint32_t>(b),
-         static_cast<uint32_t>(a >> 32) ^ c[3] ^ key[1], static_cast<uint32_t>(a)};
-    key[0] += 0x9E3779B9;  // golden ratio
-    key[1] += 0xBB67AE85;  // sqrt 3 - 1
-  }
-  return c;
-}
-
 void UniformNoise(uint64_t seed, int64_t first, int count, NoisePurpose purpose, float* out) {
   const PhiloxKey key = {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)};
   const float scale = 0x1p-24f, root3 = 1.7320508075688772f;
