@@ -16,6 +16,7 @@
 #include "nlohmann/json.hpp"
 #include "server/config/config.h"
 #include "server/config/version.h"
+#include "server/device.h"
 #include "server/models.h"
 #include "server/rpc/host.h"
 #include "server/stop_signal.h"
@@ -115,6 +116,8 @@ int Main(int argc, char** argv) {
   if (!log.ok()) return Fail(kBadConfig, log);
   std::error_code error;
   const std::string binary = std::filesystem::read_symlink("/proc/self/exe", error).string();
+  const absl::Status device = CheckDevice(config, binary);
+  if (!device.ok()) return Fail(kBadConfig, device);
   return Run(config, binary);
 }
 

@@ -22,7 +22,8 @@ struct Config {
   std::string models_dir;                         // empty: FindModelsDir() looks for it
   std::vector<std::string> models;                // empty: every model of the folder
   std::vector<std::string> lazy_models;           // of these, and besides
-  std::string device = "cpu";
+  std::string device = "cpu";                     // or "cuda", "cuda:N"
+  std::string cuda_plugin;                        // empty: looked for (server/device.h)
   int lanes = 1;
   int max_batch = 0;    // sessions in one step; 0: the model's own
   int max_streams = 0;  // streams admitted at once, per model and lane; 0: the model's own

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 
 namespace firstbyte {
 namespace {
@@ -23,6 +24,17 @@ bool IsAddress(absl::string_view text) {
          absl::SimpleAtoi(text.substr(colon + 1), &port) && port >= 0 && port <= 65535;
 }
 
+bool IsDevice(absl::string_view text) {
+  int index = 0;
+  if (absl::ConsumePrefix(&text, "cuda:")) {
+    return absl::SimpleAtoi(text, &index) && index >= 0 && absl::StrCat(index) == text;
+  }
+  return text == "cpu" || text == "cuda";
+}
+
+constexpr TextForm kAddress = {IsAddress, "host:port with a port of 0 to 65535"};
+constexpr TextForm kDevice = {IsDevice, "cpu, cuda or cuda:N"};
+
 struct Setter {
   const ConfigField& field;
   absl::string_view text;
@@ -31,10 +43,10 @@ struct Setter {
   absl::Status operator()(std::string Config::*member) const {
     const auto& choices = field.choices;
     const bool chosen = std::find(choices.begin(), choices.end(), text) != choices.end();
-    if (field.is_address && !chosen && !IsAddress(text)) {
-      return Bad(absl::StrCat("'", text, "' is not host:port with a port of 0 to 65535"));
+    if (field.form != nullptr && !chosen && !field.form->matches(text)) {
+      return Bad(absl::StrCat("'", text, "' is not ", field.form->words));
     }
-    if (!field.is_address && !choices.empty() && !chosen) {
+    if (field.form == nullptr && !choices.empty() && !chosen) {
       return Bad(absl::StrCat("'", text, "' is not one of ", absl::StrJoin(choices, ", ")));
     }
     config->*member = std::string(text);
@@ -99,18 +111,18 @@ absl::Span<const ConfigField> ConfigFields() {
       {.key = "listen",
        .help = "Address of the gRPC port; port 0 takes a free one",
        .member = &Config::listen,
-       .is_address = true},
+       .form = &kAddress},
       {.key = "metrics_listen",
        .help = "Address of the Prometheus page /metrics, or off",
        .member = &Config::metrics_listen,
        .choices = {"off"},
-       .is_address = true},
+       .form = &kAddress},
       {.key = "admin_listen",
        .help = "Address of AdminService, for `firstbyte top` and `admin`; off or empty: none. It "
                "asks nobody who they are, so keep it to the machine",
        .member = &Config::admin_listen,
        .choices = {"off", ""},
-       .is_address = true},
+       .form = &kAddress},
       {.key = "models_dir",
        .help = "Folder of models; empty: the embedded ones (FIRSTBYTE_MODELS_DIR also sets it)",
        .member = &Config::models_dir},
@@ -121,7 +133,14 @@ absl::Span<const ConfigField> ConfigFields() {
        .help = "Models to load only when a request first needs them, comma-separated; served as "
                "those of --models are",
        .member = &Config::lazy_models},
-      {.key = "device", .help = "Where models run", .member = &Config::device, .choices = {"cpu"}},
+      {.key = "device",
+       .help = "Where models run: cpu, or cuda or cuda:N for a GPU, the first one being 0",
+       .member = &Config::device,
+       .form = &kDevice},
+      {.key = "cuda_plugin",
+       .help =
+           "Path of libfirstbyte_cuda.so; empty: the one beside the program or in lib/firstbyte",
+       .member = &Config::cuda_plugin},
       {.key = "lanes",
        .help = "Threads that run models, each with its own batch",
        .member = &Config::lanes,

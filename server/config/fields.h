@@ -11,15 +11,22 @@
 
 namespace firstbyte {
 
+// What a text must look like.
+struct TextForm {
+  bool (*matches)(absl::string_view text);
+  const char* words;  // "a device such as cpu"
+};
+
 struct ConfigField {
   const char* key;   // as in YAML; the flag has dashes for underscores
   const char* help;  // one line, without the default
   std::variant<std::string Config::*, int Config::*, absl::Duration Config::*,
                std::vector<std::string> Config::*>
       member;
-  double min = 0, max = 0;           // numbers, and durations in seconds; both inclusive
-  std::vector<const char*> choices;  // strings: empty = any
-  bool is_address = false;           // host:port, unix:/path, "off" where `choices` has it
+  double min = 0, max = 0;  // numbers, and durations in seconds; both inclusive
+  // Strings: one of these or of this form; neither: anything.
+  std::vector<const char*> choices;
+  const TextForm* form = nullptr;
 };
 
 absl::Span<const ConfigField> ConfigFields();

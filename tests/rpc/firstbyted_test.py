@@ -1,6 +1,6 @@
 """The program firstbyted as an operator meets it: ready line, exit codes, signals, explained errors.
 
-Run: python3 tests/rpc/firstbyted_test.py <firstbyted> <firstbyte>
+Run: python3 tests/rpc/firstbyted_test.py <firstbyted> <firstbyte> <libfake_cuda_plugin.so>
 """
 
 import json
@@ -16,7 +16,7 @@ import time
 import unittest
 import urllib.request
 
-FIRSTBYTED, FIRSTBYTE = sys.argv.pop(1), sys.argv.pop(1)
+FIRSTBYTED, FIRSTBYTE, FAKE_CUDA = sys.argv.pop(1), sys.argv.pop(1), sys.argv.pop(1)
 SCRIPTED = ["--models", "scripted,scripted-world", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
             "--log-format", "json"]
 NOWHERE = ["--listen", "127.0.0.1:0", "--metrics-listen", "off", "--admin-listen", "off"]
@@ -131,6 +131,21 @@ class FirstbytedTest(unittest.TestCase):
             bad = run("--config", file.name)
         self.assertEqual(bad.returncode, 2)
         self.assertIn(f"{file.name}:2: unknown key 'max_laed'; did you mean 'max_lead'?", bad.stderr)
+
+    def test_a_gpu_that_cannot_be_used_is_explained_and_exits_with_2(self):
+        for fake, device, plugin, words in (
+                ("", "cuda", "/nowhere.so", "no CUDA plugin at /nowhere.so"),
+                ("", "cuda", __file__, "the CUDA plugin cannot be loaded"),
+                ("other-abi", "cuda", FAKE_CUDA, "this server wants"),
+                ("no-driver", "cuda", FAKE_CUDA, "no NVIDIA driver"),
+                ("", "cuda:1", FAKE_CUDA, "no GPU 1"),
+                ("", "cuda:0", FAKE_CUDA, "no model runs on it yet")):
+            with self.subTest(words=words):
+                os.environ["FIRSTBYTE_FAKE_CUDA"] = fake
+                refused = run("--device", device, "--cuda-plugin", plugin, *NOWHERE)
+                self.assertEqual(refused.returncode, 2)
+                self.assertRegex(refused.stderr, r"^firstbyted: .*--device cpu\n$")
+                self.assertIn(words, refused.stderr)
 
     def test_a_missing_model_is_explained(self):
         missing = run("--models", "nobody", *NOWHERE)

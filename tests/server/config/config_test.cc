@@ -101,6 +101,8 @@ INSTANTIATE_TEST_SUITE_P(
                     BadValue{"--listen", "localhost:70000"}, BadValue{"--listen", "off"},
                     BadValue{"--listen", ":1"}, BadValue{"--metrics-listen", "on"},
                     BadValue{"--admin-listen", "50052"}, BadValue{"--device", "abacus"},
+                    BadValue{"--device", "cuda:"}, BadValue{"--device", "cuda:-1"},
+                    BadValue{"--device", "cuda:01"}, BadValue{"--device", "cuda:99999999999"},
                     BadValue{"--log-format", "xml"}, BadValue{"--max-batch", "99999999999"}));
 
 TEST(Config, AddressesThatAreFine) {
@@ -110,6 +112,12 @@ TEST(Config, AddressesThatAreFine) {
   EXPECT_TRUE(Parse({"--metrics-listen", "off"}).ok());
   EXPECT_TRUE(Parse({"--admin-listen", "off"}).ok());
   EXPECT_TRUE(Parse({"--admin-listen", ""}).ok());
+}
+
+TEST(Config, DevicesThatAreFine) {
+  for (const char* device : {"cpu", "cuda", "cuda:0", "cuda:12"}) {
+    EXPECT_EQ(Parse({"--device", device})->config.device, device);
+  }
 }
 
 TEST(Config, TheTokenSecretComesFromAFileOrTheEnvironmentAndIsNeverShown) {
