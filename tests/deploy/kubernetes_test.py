@@ -20,6 +20,8 @@ import tools
 
 sys.path.insert(0, str(tools.CACHE / "kubernetes-validate"))
 import kubernetes_validate  # noqa: E402
+sys.path.append(str(pathlib.Path(__file__).parents[1]))
+from firstbyted import Firstbyted  # noqa: E402
 
 ROOT, FIRSTBYTED = pathlib.Path(sys.argv.pop(1)).resolve(), sys.argv.pop(1)
 KUBERNETES, COMPOSE = ROOT / "deploy/kubernetes", ROOT / "deploy/compose"
@@ -139,17 +141,9 @@ class Kubernetes(unittest.TestCase):
     def test_the_real_server_exports_what_is_scraped_and_scaled_on(self):
         metric = one(self.resources, "HorizontalPodAutoscaler")["spec"]["metrics"][0]["pods"]["metric"]["name"]
         path = one(self.resources, "ServiceMonitor")["spec"]["endpoints"][0]["path"]
-        server = subprocess.Popen(
-            [FIRSTBYTED, "--models", "scripted", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0",
-             "--admin-listen", "off", "--log-format", "json"], stderr=subprocess.PIPE, text=True)
-        try:
-            ready = next(r for r in map(json.loads, server.stderr) if r["event"] == "ready")
-            with urllib.request.urlopen(f"http://127.0.0.1:{ready['metrics_port']}{path}", timeout=30) as page:
+        with Firstbyted(FIRSTBYTED, "--models", "scripted") as server:
+            with urllib.request.urlopen(f"http://{server.metrics}{path}", timeout=30) as page:
                 self.assertIn(f"\n{metric}{{", page.read().decode())
-        finally:
-            server.terminate()
-            server.stderr.close()
-            server.wait()
 
 
 class Compose(unittest.TestCase):

@@ -23,6 +23,9 @@ import yaml
 
 import tools
 
+sys.path.append(str(pathlib.Path(__file__).parents[1]))
+from firstbyted import Firstbyted  # noqa: E402
+
 ROOT, FIRSTBYTED, FIRSTBYTE = pathlib.Path(sys.argv.pop(1)).resolve(), sys.argv.pop(1), sys.argv.pop(1)
 FAKE_NVML = sys.argv.pop(1)
 PATIENCE = 120  # seconds until a question must have its answer
@@ -35,39 +38,20 @@ def free_port():
         return probe.getsockname()[1]
 
 
-class Server:
-    def __init__(self):
-        self.process = subprocess.Popen(
-            [FIRSTBYTED, "--models", "scripted,scripted-world", "--listen", "127.0.0.1:0", "--metrics-listen",
-             "127.0.0.1:0", "--admin-listen", "off", "--log-format", "json",
-             "--nvml-library", FAKE_NVML], stderr=subprocess.PIPE, text=True)
-        for line in self.process.stderr:
-            self.ports = json.loads(line)
-            if self.ports["event"] == "ready":
-                break
-        threading.Thread(target=lambda: list(self.process.stderr), daemon=True).start()
-        self.failures = []
-        self.target = f"127.0.0.1:{self.ports['port']}"
-
-    def drive(self, stop):
-        """Speech and walks, one after the other, until `stop`."""
-        while not stop.is_set():
-            for command, given in ((["say", "One, two, three. " * 8, "--out", "-"], None),
-                                   (["play", "--script", "-", "--pacing", "realtime"], WALK),
-                                   (["play", "--script", "-"], WALK)):
-                done = subprocess.run([FIRSTBYTE, "--target", self.target, *command], input=given,
-                                      stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
-                if done.returncode:
-                    self.failures.append(f"{command}: {done.stderr}")
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
-        self.process.stderr.close()
+def drive(target, stop, failures):
+    """Speech and walks, one after the other, until `stop`."""
+    while not stop.is_set():
+        for command, given in ((["say", "One, two, three. " * 8, "--out", "-"], None),
+                               (["play", "--script", "-", "--pacing", "realtime"], WALK),
+                               (["play", "--script", "-"], WALK)):
+            done = subprocess.run([FIRSTBYTE, "--target", target, *command], input=given,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+            if done.returncode:
+                failures.append(f"{command}: {done.stderr}")
 
 
 class Prometheus:
-    def __init__(self, folder, metrics_port):
+    def __init__(self, folder, target):
         self.url = f"http://127.0.0.1:{free_port()}"
         rules = yaml.safe_load((ROOT / "deploy/prometheus/rules.yaml").read_text())
         for group in rules["groups"]:
@@ -75,7 +59,7 @@ class Prometheus:
         (folder / "rules.yaml").write_text(yaml.safe_dump(rules))
         config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
         config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-        config["scrape_configs"][0]["static_configs"][0]["targets"] = [f"127.0.0.1:{metrics_port}"]
+        config["scrape_configs"][0]["static_configs"][0]["targets"] = [target]
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
         self.log = (folder / "log").open("w+")
         self.process = subprocess.Popen(
@@ -133,12 +117,12 @@ class ObservedServer(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
-        self.server = server = Server()
-        self.addCleanup(server.stop)
-        self.prometheus = Prometheus(pathlib.Path(folder.name), server.ports["metrics_port"])
+        server = self.enterContext(Firstbyted(FIRSTBYTED, "--models", "scripted,scripted-world",
+                                              "--nvml-library", FAKE_NVML))
+        self.prometheus = Prometheus(pathlib.Path(folder.name), server.metrics)
         self.addCleanup(self.prometheus.stop)
-        stop = threading.Event()
-        player = threading.Thread(target=server.drive, args=[stop])
+        stop, self.failures = threading.Event(), []
+        player = threading.Thread(target=drive, args=[server.target, stop, self.failures])
         player.start()
         self.addCleanup(player.join)
         self.addCleanup(stop.set)
@@ -152,7 +136,7 @@ class ObservedServer(unittest.TestCase):
                        if not has_data(self.prometheus.query(query))}
             time.sleep(0.5)
         self.assertEqual(sorted(waiting), [])
-        self.assertEqual(self.server.failures, [])
+        self.assertEqual(self.failures, [])
         firing = [s["metric"]["alertname"] for s in self.prometheus.query('ALERTS{alertstate="firing"}')]
         self.assertFalse({"EngineStalled", "NotReady", "ServerDown", "NoCapacity"} & set(firing), firing)
 

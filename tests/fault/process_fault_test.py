@@ -3,7 +3,6 @@
 Run: python3 tests/fault/process_fault_test.py <faulty_server> <firstbyted> <firstbyte>
 """
 
-import json
 import pathlib
 import signal
 import subprocess
@@ -14,39 +13,17 @@ import unittest
 
 import grpc
 
+sys.path.append(str(pathlib.Path(__file__).parents[1]))
+from firstbyted import Firstbyted  # noqa: E402
+
 FAULTY, FIRSTBYTED, FIRSTBYTE = sys.argv.pop(1), sys.argv.pop(1), sys.argv.pop(1)
 
 
-class Server:
-    def __init__(self, program, *flags):
-        self.process = subprocess.Popen(
-            [program, "--listen", "127.0.0.1:0", "--metrics-listen", "off", "--admin-listen", "off", "--log-format", "json",
-             *flags],
-            stderr=subprocess.PIPE, text=True)
-        self.target = f"127.0.0.1:{self.line('ready')['port']}"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self.process.stderr.close()
-
-    def line(self, event):
-        return next(fields for fields in map(json.loads, self.process.stderr) if fields["event"] == event)
-
-    def signal(self, number):
-        self.process.send_signal(number)
-
-    def wait(self):
-        return self.process.wait(timeout=60)
-
-    def healthy(self):
-        """grpc.health.v1 Check of the whole server: SERVING is field 1 = 1."""
-        with grpc.insecure_channel(self.target) as channel:
-            check = channel.unary_unary("/grpc.health.v1.Health/Check", lambda b: b, lambda b: b)
-            return check(b"", timeout=60) == b"\x08\x01"
+def healthy(server):
+    """grpc.health.v1 Check of the whole server: SERVING is field 1 = 1."""
+    with grpc.insecure_channel(server.target) as channel:
+        check = channel.unary_unary("/grpc.health.v1.Health/Check", lambda b: b, lambda b: b)
+        return check(b"", timeout=60) == b"\x08\x01"
 
 
 class Speaker:
@@ -72,16 +49,16 @@ class Speaker:
 class LaneFault(unittest.TestCase):
     def expect_answered(self, kind, reason):
         with tempfile.TemporaryDirectory() as folder:
-            with Server(FAULTY, "--models", kind, "--models-dir", folder, "--stall-timeout", "500ms",
-                        "--lame-duck", "10m") as server:
+            with Firstbyted(FAULTY, "--models", kind, "--models-dir", folder, "--stall-timeout", "500ms",
+                            "--lame-duck", "10m") as server:
                 speaker = Speaker(server)
-                self.assertTrue(server.healthy())
+                self.assertTrue(healthy(server))
                 pathlib.Path(folder, "now").touch()
                 speaker.say(b"And on. ")
                 _, errors, code = speaker.finish()
                 self.assertNotEqual(code, 0)
                 self.assertIn(reason, errors)
-                self.assertEqual(server.wait(), 3)
+                self.assertEqual(server.process.wait(timeout=60), 3)
 
     def test_a_lane_that_stalls(self):
         self.expect_answered("stalls", "stands still")
@@ -94,23 +71,23 @@ class LaneFault(unittest.TestCase):
 
     def test_a_lane_that_waits_for_text_has_not_stalled(self):
         with tempfile.TemporaryDirectory() as folder:
-            with Server(FAULTY, "--models", "waits", "--models-dir", folder, "--stall-timeout",
-                        "100ms") as server:
+            with Firstbyted(FAULTY, "--models", "waits", "--models-dir", folder, "--stall-timeout",
+                            "100ms") as server:
                 speaker = Speaker(server)
                 time.sleep(1)  # ten timeouts
                 speaker.say(b"And on. ")
                 self.assertEqual(speaker.finish()[2], 0)
-                self.assertTrue(server.healthy())
+                self.assertTrue(healthy(server))
 
 
 class Sigterm(unittest.TestCase):
     def test_what_can_end_in_time_ends_well(self):
         """Streams that go on for longer than a second lose nothing, and new ones are told why."""
-        with Server(FIRSTBYTED, "--models", "scripted") as server:
+        with Firstbyted(FIRSTBYTED, "--models", "scripted") as server:
             speakers = [Speaker(server) for _ in range(8)]
             whole = subprocess.run([FIRSTBYTE, "say", "Hello there. And on. ", "--out", "-", "--target",
                                     server.target], capture_output=True, timeout=60, check=True).stdout
-            server.signal(signal.SIGTERM)
+            server.process.send_signal(signal.SIGTERM)
             server.line("draining")
             late = subprocess.run([FIRSTBYTE, "say", "Late.", "--out", "-", "--target", server.target],
                                   capture_output=True, text=True, timeout=60, check=False)
@@ -122,15 +99,14 @@ class Sigterm(unittest.TestCase):
                 heard, errors, code = speaker.finish()
                 self.assertEqual(code, 0, errors)
                 self.assertEqual(len(heard), len(whole))
-            self.assertEqual(server.wait(), 0)
+            self.assertEqual(server.process.wait(timeout=60), 0)
 
     def test_a_second_one_ends_at_once(self):
-        with Server(FIRSTBYTED, "--models", "scripted", "--drain-timeout", "10m") as server:
+        with Firstbyted(FIRSTBYTED, "--models", "scripted", "--drain-timeout", "10m") as server:
             speaker = Speaker(server)
-            server.signal(signal.SIGTERM)
+            server.process.send_signal(signal.SIGTERM)
             server.line("draining")
-            server.signal(signal.SIGTERM)
-            self.assertEqual(server.wait(), -signal.SIGTERM)
+            self.assertEqual(server.stop(), -signal.SIGTERM)
             self.assertNotEqual(speaker.finish()[2], 0)
 
 

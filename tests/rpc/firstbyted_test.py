@@ -3,22 +3,20 @@
 Run: python3 tests/rpc/firstbyted_test.py <firstbyted> <firstbyte> <libfake_cuda_plugin.so>
 """
 
-import json
 import os
 import pathlib
-import re
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
-import urllib.request
+
+sys.path.append(str(pathlib.Path(__file__).parents[1]))
+from firstbyted import Firstbyted  # noqa: E402
 
 FIRSTBYTED, FIRSTBYTE, FAKE_CUDA = sys.argv.pop(1), sys.argv.pop(1), sys.argv.pop(1)
-SCRIPTED = ["--models", "scripted,scripted-world", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
-            "--log-format", "json"]
+SCRIPTED = ["--models", "scripted,scripted-world"]
 NOWHERE = ["--listen", "127.0.0.1:0", "--metrics-listen", "off", "--admin-listen", "off"]
 
 
@@ -27,99 +25,66 @@ def run(*flags):
     return subprocess.run([FIRSTBYTED, *flags], capture_output=True, text=True, timeout=60, check=False)
 
 
-class Server:
-    """A firstbyted that has said it is ready."""
-
-    def __init__(self, *flags):
-        self.process = subprocess.Popen([FIRSTBYTED, *SCRIPTED, *flags], stderr=subprocess.PIPE, text=True)
-        self.ready = self.wait_for("ready")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self.process.stderr.close()
-
-    def wait_for(self, event):
-        for line in self.process.stderr:
-            fields = json.loads(line)
-            if fields.get("event") == event:
-                return fields
-        raise AssertionError(f"ended without saying {event}")
-
-    def metric(self, series):
-        """The value of a series, written as on the page; None when it is not there."""
-        url = f"http://127.0.0.1:{self.ready['metrics_port']}/metrics"
-        with urllib.request.urlopen(url, timeout=10) as page:
-            found = re.search(rf"^{re.escape(series)} (\S+)$", page.read().decode(), re.M)
-        return float(found.group(1)) if found else None
-
-    def stop(self, number):
-        self.process.send_signal(number)
-        return self.process.wait(timeout=60)
+def scripted(*flags):
+    return Firstbyted(FIRSTBYTED, *SCRIPTED, *flags)
 
 
 class FirstbytedTest(unittest.TestCase):
 
     def test_ready_line_names_the_ports(self):
-        with Server("--metrics-listen", "127.0.0.1:0") as server:
-            socket.create_connection(("127.0.0.1", server.ready["port"]), timeout=10).close()
-            url = f"http://127.0.0.1:{server.ready['metrics_port']}/metrics"
-            with urllib.request.urlopen(url, timeout=10) as page:
-                self.assertIn(b"firstbyte_ready 1", page.read())
+        with scripted() as server:
+            for port in ("port", "admin_port"):
+                socket.create_connection(("127.0.0.1", server.ready[port]), timeout=10).close()
+            self.assertEqual(server.metric("firstbyte_ready"), 1)
 
     def test_sigterm_and_sigint_drain_and_exit_with_0(self):
         for number in (signal.SIGTERM, signal.SIGINT):
-            with Server("--metrics-listen", "off") as server:
+            with scripted() as server:
                 self.assertEqual(server.stop(number), 0)
 
     def test_sigterm_leaves_worlds_to_another_server(self):
         with tempfile.TemporaryDirectory() as folder:
             secret = pathlib.Path(folder) / "secret"
             secret.write_text("known to both servers\n")
-            flags = ["--snapshot-dir", folder + "/worlds", "--token-secret-file", str(secret),
-                     "--metrics-listen", "127.0.0.1:0"]
-            with Server(*flags) as first, Server(*flags) as second:
+            flags = ["--snapshot-dir", folder + "/worlds", "--token-secret-file", str(secret)]
+            with scripted(*flags) as first, scripted(*flags) as second:
                 player = subprocess.Popen(
-                    [FIRSTBYTE, "play", "--pacing", "realtime", "--script", "-",
-                     "--target", f"127.0.0.1:{first.ready['port']}"],
+                    [FIRSTBYTE, "play", "--pacing", "realtime", "--script", "-", "--target", first.target],
                     stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
                 player.stdin.write(b"wait 100000\n")
                 player.stdin.close()
-                while not first.metric('firstbyte_blocks_total{model="scripted-world"}'):
-                    time.sleep(0.02)
+                first.wait_for("to make a block", lambda: first.metric("firstbyte_blocks_total"))
                 self.assertEqual(first.stop(signal.SIGTERM), 0)
                 player.kill()
                 player.wait()
                 listed = subprocess.run(
-                    [FIRSTBYTE, "sessions", "--target", f"127.0.0.1:{second.ready['port']}"],
+                    [FIRSTBYTE, "sessions", "--target", second.target],
                     capture_output=True, text=True, timeout=60, check=True).stdout
                 self.assertEqual(listed.count("scripted-world"), 1, listed)
                 self.assertIn("parked", listed)
                 self.assertEqual(second.stop(signal.SIGTERM), 0)
 
     def test_a_second_signal_ends_a_drain_at_once(self):
-        with Server("--metrics-listen", "off", "--lame-duck", "10m") as server:
+        with scripted("--lame-duck", "10m") as server:
             server.process.send_signal(signal.SIGTERM)
-            server.wait_for("draining")
+            server.line("draining")
             self.assertEqual(server.stop(signal.SIGTERM), -signal.SIGTERM)
 
     def test_a_taken_port_is_explained(self):
-        with Server("--metrics-listen", "127.0.0.1:0") as server:
-            port = server.ready["port"]
-            second = run(*SCRIPTED[:2], "--listen", f"127.0.0.1:{port}", "--metrics-listen", "off",
-                         "--admin-listen", "off")
-            self.assertEqual(second.returncode, 1)
-            self.assertEqual(second.stderr, f"firstbyted: cannot listen on 127.0.0.1:{port}: "
+        def second(listen="127.0.0.1:0", metrics="off", admin="off"):
+            return run(*SCRIPTED, "--listen", listen, "--metrics-listen", metrics, "--admin-listen", admin)
+
+        with scripted() as first:
+            listen = second(listen=first.target)
+            self.assertEqual(listen.returncode, 1)
+            self.assertEqual(listen.stderr, f"firstbyted: cannot listen on {first.target}: "
                                             "the port is in use by another process\n")
-            admin = run(*SCRIPTED[:2], *NOWHERE[:4], "--admin-listen", f"127.0.0.1:{server.ready['admin_port']}")
+            admin = second(admin=first.admin)
             self.assertEqual(admin.returncode, 1)
             self.assertIn("in use by another process (--admin-listen", admin.stderr)
-            metrics = run(*SCRIPTED, "--metrics-listen", f"127.0.0.1:{server.ready['metrics_port']}")
+            metrics = second(metrics=first.metrics)
             self.assertEqual(metrics.returncode, 1)
-            self.assertIn(str(server.ready["metrics_port"]), metrics.stderr)
+            self.assertIn(first.metrics, metrics.stderr)
 
     def test_bad_command_lines_exit_with_2(self):
         typo = run("--lane", "2")

@@ -4,11 +4,15 @@ Run: python3 tests/rpc/request_log_test.py <firstbyted> <firstbyte>
 """
 
 import json
+import pathlib
 import subprocess
 import sys
 import unittest
 
 import grpc
+
+sys.path.append(str(pathlib.Path(__file__).parents[1]))
+from firstbyted import Firstbyted  # noqa: E402
 
 FIRSTBYTED, FIRSTBYTE = sys.argv.pop(1), sys.argv.pop(1)
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -18,19 +22,8 @@ TIMINGS = {"model_load_ms", "queue_ms", "prefill_ms", "generation_ms", "decode_m
 
 class RequestLog(unittest.TestCase):
     def setUp(self):
-        self.server = subprocess.Popen(
-            [FIRSTBYTED, "--models", "scripted,scripted-world", "--listen", "127.0.0.1:0", "--metrics-listen",
-             "off", "--admin-listen", "off", "--log-format", "json"], stderr=subprocess.PIPE, text=True)
-        self.addCleanup(self.stop)
-        self.target = f"127.0.0.1:{self.line('ready')['port']}"
-
-    def stop(self):
-        self.server.kill()
-        self.server.wait()
-        self.server.stderr.close()
-
-    def line(self, event):
-        return next(fields for fields in map(json.loads, self.server.stderr) if fields["event"] == event)
+        self.server = self.enterContext(Firstbyted(FIRSTBYTED, "--models", "scripted,scripted-world"))
+        self.target = self.server.target
 
     def firstbyte(self, *arguments, given=None):
         subprocess.run([FIRSTBYTE, "--target", self.target, *arguments], input=given, text=True, check=True,
@@ -45,7 +38,7 @@ class RequestLog(unittest.TestCase):
 
     def test_speech_has_every_timing_and_none_of_its_text(self):
         self.firstbyte("say", "A secret sentence.", "--out", "-")
-        line = self.line("request")
+        line = self.server.line("request")
         self.assertLessEqual(TIMINGS, set(line))
         self.assertEqual(line["code"], "OK")
         self.assertGreater(line["total_ms"], 0)
@@ -54,13 +47,13 @@ class RequestLog(unittest.TestCase):
 
     def test_a_walk_has_every_timing(self):
         self.firstbyte("play", "--script", "-", given="W 3\n")
-        line = self.line("request")
+        line = self.server.line("request")
         self.assertLessEqual(TIMINGS | {"blocks", "skipped_blocks"}, set(line))
         self.assertEqual(line["blocks"], 3)
 
     def test_a_trace_is_on_the_line(self):
         self.speak(("x-request-id", "mine"), ("traceparent", TRACE))
-        line = self.line("request")
+        line = self.server.line("request")
         self.assertEqual((line["request_id"], line["traceparent"]), ("mine", TRACE))
 
     def test_a_world_and_a_call_that_said_nothing_have_theirs(self):
@@ -69,14 +62,14 @@ class RequestLog(unittest.TestCase):
                 call = channel.stream_stream(f"/firstbyte.v1.{method}", lambda b: b, lambda b: b)
                 with self.assertRaises(grpc.RpcError):
                     list(call(iter([]), metadata=(("x-request-id", "mute"), ("traceparent", TRACE)), timeout=60))
-                line = self.line("request")
+                line = self.server.line("request")
                 self.assertEqual((line["request_id"], line["traceparent"]), ("mute", TRACE))
 
     def test_what_is_no_trace_is_not_logged(self):
         self.speak(("traceparent", "00-nonsense"))
         self.speak()
         for _ in range(2):
-            self.assertNotIn("traceparent", self.line("request"))
+            self.assertNotIn("traceparent", self.server.line("request"))
 
 
 if __name__ == "__main__":
