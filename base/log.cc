@@ -39,9 +39,9 @@ void Write(spdlog::level::level_enum level, absl::string_view event, const LogFi
   if (g_format == LogFormat::kText) {
     line = Text(event, fields);
   } else {
-    line = Dump(fields);
     // The pattern opens the object with time and level; "event" joins them to the fields.
-    line = "\"event\":" + Dump(std::string(event)) + (line.size() > 2 ? "," + line.substr(1) : "}");
+    line = "\"event\":" + Dump(std::string(event)) +
+           (fields.empty() ? "}" : "," + Dump(fields).substr(1));
   }
   Logger()->log(level, spdlog::string_view_t(line.data(), line.size()));
 }

@@ -41,6 +41,8 @@ class FirstbytedTest(unittest.TestCase):
         for number in (signal.SIGTERM, signal.SIGINT):
             with scripted() as server:
                 self.assertEqual(server.stop(number), 0)
+                self.assertEqual(server.line("draining")["streams"], 0)
+                self.assertTrue(server.line("drained"))
 
     def test_sigterm_leaves_worlds_to_another_server(self):
         with tempfile.TemporaryDirectory() as folder:

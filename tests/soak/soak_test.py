@@ -12,13 +12,13 @@ malloc keeps for later, and is only bounded.
 
 import os
 import pathlib
-import re
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
-import urllib.request
+
+sys.path.append(str(pathlib.Path(__file__).parents[1]))
+from firstbyted import Failure, Firstbyted  # noqa: E402
 
 BUILD = pathlib.Path(sys.argv.pop(1))
 ROUND_SECONDS = float(sys.argv.pop(1)) if len(sys.argv) > 1 else 15
@@ -37,60 +37,30 @@ EMBEDDED = sorted(weights.parent.name for weights in
                   (pathlib.Path(__file__).parents[2] / "models").glob("*/model.safetensors"))
 
 
-def gauge(text, name):
-    """The sum over its labels."""
-    values = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.M)
-    assert values, f"{name} is not exported"
-    return sum(map(float, values))
+def gauges(server):
+    return {name: server.metric(name) for name in IDLE}
 
 
-class Server:
-    def __init__(self, folder):
-        self.log = open(folder / "log", "w+")
-        self.process = subprocess.Popen(
-            [BUILD / "bin/firstbyted", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0",
-             "--models", ",".join(EMBEDDED + ["scripted-world"]), "--max-snapshot-mib", "4",
-             "--admin-listen", "127.0.0.1:0", "--log-format", "json", "--flight-mib", "1"], stderr=self.log)
-        ready = self.wait_for(r'"event":"ready".*', 60)
-        self.port = int(re.search(r'"port":(\d+)', ready).group(1))
-        self.metrics_port = int(re.search(r'"metrics_port":(\d+)', ready).group(1))
+def memory(server):
+    """-> bytes: heap, resident."""
+    return [server.metric(name) for name in ("firstbyte_heap_bytes", "process_resident_memory_bytes")]
 
-    def wait_for(self, pattern, seconds):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            found = re.search(pattern, pathlib.Path(self.log.name).read_text())
-            if found:
-                return found.group()
-            time.sleep(0.05)
-        raise TimeoutError(pattern)
 
-    def scrape(self):
-        return urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics").read().decode()
+def open_files(server):
+    return len(os.listdir(f"/proc/{server.process.pid}/fd"))
 
-    def gauges(self):
-        text = self.scrape()
-        return {name: gauge(text, name) for name in IDLE}
 
-    def wait_until_idle(self, files=None):
-        """No stream, and as many open files as `files` (None: any number)."""
-        for _ in range(200):
-            if self.gauges() == IDLE and files in (None, self.open_files()):
-                return
-            time.sleep(0.05)
-        raise AssertionError(f"not idle: {self.gauges()}, {self.open_files()} files, not {files}")
-
-    def memory(self):
-        """-> bytes: heap, resident."""
-        text = self.scrape()
-        return [gauge(text, name) for name in ("firstbyte_heap_bytes", "process_resident_memory_bytes")]
-
-    def open_files(self):
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+def wait_until_idle(server, files=None):
+    """No stream, and as many open files as `files` (None: any number)."""
+    try:
+        server.wait_for("to be idle", lambda: gauges(server) == IDLE and files in (None, open_files(server)))
+    except Failure as failure:
+        raise AssertionError(f"not idle: {gauges(server)}, {open_files(server)} files, not {files}") from failure
 
 
 def load(server, seconds, *arguments):
     return subprocess.run(
-        [BUILD / "bin/loadgen", "--target", f"127.0.0.1:{server.port}", "--duration", str(seconds),
+        [BUILD / "bin/loadgen", "--target", server.target, "--duration", str(seconds),
          "--warmup", "1", "--quiet", "--ttfb-target", "10m", *arguments], capture_output=True, text=True)
 
 
@@ -100,7 +70,7 @@ def cut_off(server, seconds):
     while time.monotonic() < end:
         client = subprocess.Popen(
             [BUILD / "bin/firstbyte", "say", "Nobody will hear the end of this long sentence. " * 40,
-             "--target", f"127.0.0.1:{server.port}", "--out", "-"],
+             "--target", server.target, "--out", "-"],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         client.stdout.read(2000)
         client.kill()
@@ -111,36 +81,33 @@ def cut_off(server, seconds):
 def play(server, seconds, seed):
     """Players who do anything, and check what they get; their sessions are gone afterwards."""
     return subprocess.run(
-        [BUILD / "bin/world_players", f"127.0.0.1:{server.port}", str(seconds), str(PLAYERS), str(seed)],
+        [BUILD / "bin/world_players", server.target, str(seconds), str(PLAYERS), str(seed)],
         capture_output=True, text=True)
 
 
 class Soak(unittest.TestCase):
     def test_everything_comes_back(self):
-        with tempfile.TemporaryDirectory() as folder:
-            server = Server(pathlib.Path(folder))
-            try:
-                server.wait_until_idle()
-                files, marks = server.open_files(), []
-                for seed in range(ROUNDS):
-                    for arguments in LOADS:
-                        done = load(server, ROUND_SECONDS / 5, *arguments)
-                        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-                    cut_off(server, ROUND_SECONDS / 5)
-                    played = play(server, ROUND_SECONDS / 5, seed)
-                    self.assertEqual(played.returncode, 0, played.stderr)
-                    server.wait_until_idle(files)
-                    marks.append(server.memory())
-                    heap, resident = (size / 2**20 for size in marks[-1])
-                    print(f"idle: heap {heap:.2f} MiB, {resident:.1f} MiB resident, {files} files; "
-                          + played.stdout.strip(), flush=True)
-                heap, resident = (last - early for last, early in zip(marks[-1], marks[1]))
-                self.assertLessEqual(heap, HEAP_GROWTH_BYTES)
-                self.assertLessEqual(resident, RESIDENT_GROWTH_BYTES)
-            finally:
-                server.process.terminate()
-                self.assertEqual(server.process.wait(60), 0, "SIGTERM ends with 0")
-                server.log.close()
+        with Firstbyted(BUILD / "bin/firstbyted", "--models", ",".join(EMBEDDED + ["scripted-world"]),
+                        "--max-snapshot-mib", "4", "--flight-mib", "1") as server:
+            server.look_every_s = 0.05
+            wait_until_idle(server)
+            files, marks = open_files(server), []
+            for seed in range(ROUNDS):
+                for arguments in LOADS:
+                    done = load(server, ROUND_SECONDS / 5, *arguments)
+                    self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                cut_off(server, ROUND_SECONDS / 5)
+                played = play(server, ROUND_SECONDS / 5, seed)
+                self.assertEqual(played.returncode, 0, played.stderr)
+                wait_until_idle(server, files)
+                marks.append(memory(server))
+                heap, resident = (size / 2**20 for size in marks[-1])
+                print(f"idle: heap {heap:.2f} MiB, {resident:.1f} MiB resident, {files} files; "
+                      + played.stdout.strip(), flush=True)
+            heap, resident = (last - early for last, early in zip(marks[-1], marks[1]))
+            self.assertLessEqual(heap, HEAP_GROWTH_BYTES)
+            self.assertLessEqual(resident, RESIDENT_GROWTH_BYTES)
+            self.assertEqual(server.stop(), 0, "SIGTERM ends with 0")
 
 
 if __name__ == "__main__":
