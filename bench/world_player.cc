@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/clock.h"
+#include "client/proto_time.h"
 
 namespace firstbyte {
 namespace {
@@ -12,7 +13,7 @@ constexpr int kCreditAtOnce = 64;
 absl::Time Now() { return Clock::Steady().Now(); }
 
 double Milliseconds(const google::protobuf::Duration& duration) {
-  return 1e3 * static_cast<double>(duration.seconds()) + 1e-6 * duration.nanos();
+  return absl::ToDoubleMilliseconds(FromProto(duration));
 }
 
 }  // namespace

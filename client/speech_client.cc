@@ -4,13 +4,13 @@
 
 #include "base/error.h"
 #include "client/rpc_status.h"
+#include "client/unary_call.h"
 #include "client/utf8.h"
 
 namespace firstbyte {
 namespace {
 
 constexpr size_t kMaxPiece = 32 << 10;  // the server takes 64 KiB a message
-constexpr absl::Duration kListTimeout = absl::Seconds(10);
 
 }  // namespace
 
@@ -73,12 +73,7 @@ SpeechClient::SpeechClient(const std::string& target)
           grpc::CreateChannel(target, grpc::InsecureChannelCredentials()))) {}
 
 absl::StatusOr<v1::ListVoicesResponse> SpeechClient::ListVoices() {
-  grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + kListTimeout));
-  v1::ListVoicesResponse response;
-  absl::Status status = FromGrpc(stub_->ListVoices(&context, {}, &response));
-  if (!status.ok()) return status;
-  return response;
+  return UnaryCall(*stub_, &v1::SpeechService::Stub::ListVoices, {});
 }
 
 std::unique_ptr<SpeechStream> SpeechClient::Synthesize(const v1::SynthesizeConfig& config,

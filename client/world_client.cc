@@ -5,11 +5,13 @@
 #include <grpcpp/create_channel.h>
 
 #include "client/rpc_status.h"
+#include "client/unary_call.h"
 
 namespace firstbyte {
 namespace {
 
-constexpr absl::Duration kTimeout = absl::Seconds(10);
+using Stub = v1::WorldService::Stub;
+
 constexpr absl::Duration kTransferTimeout = absl::Minutes(5);  // of a snapshot, up to a gigabyte
 constexpr size_t kMaxPiece = 1 << 20;
 constexpr int kSessionsPerPage = 1000;
@@ -37,12 +39,7 @@ std::unique_ptr<WorldStream> WorldClient::Open(const v1::OpenWorld& open, Resume
 }
 
 absl::StatusOr<v1::ListWorldsResponse> WorldClient::ListWorlds() {
-  grpc::ClientContext context;
-  SetDeadline(&context, kTimeout);
-  v1::ListWorldsResponse response;
-  absl::Status status = FromGrpc(stub_->ListWorlds(&context, {}, &response));
-  if (!status.ok()) return status;
-  return response;
+  return UnaryCall(*stub_, &Stub::ListWorlds, {});
 }
 
 absl::StatusOr<std::vector<v1::WorldSession>> WorldClient::ListSessions() {
@@ -50,37 +47,28 @@ absl::StatusOr<std::vector<v1::WorldSession>> WorldClient::ListSessions() {
   v1::ListSessionsRequest request;
   request.set_page_size(kSessionsPerPage);
   do {
-    grpc::ClientContext context;
-    SetDeadline(&context, kTimeout);
-    v1::ListSessionsResponse response;
-    absl::Status status = FromGrpc(stub_->ListSessions(&context, request, &response));
-    if (!status.ok()) return status;
-    for (v1::WorldSession& session : *response.mutable_sessions()) {
+    auto response = UnaryCall(*stub_, &Stub::ListSessions, request);
+    if (!response.ok()) return response.status();
+    for (v1::WorldSession& session : *response->mutable_sessions()) {
       sessions.push_back(std::move(session));
     }
-    request.set_page_token(response.next_page_token());
+    request.set_page_token(response->next_page_token());
   } while (!request.page_token().empty());
   return sessions;
 }
 
 absl::StatusOr<v1::WorldSession> WorldClient::GetSession(const std::string& session_id) {
-  grpc::ClientContext context;
-  SetDeadline(&context, kTimeout);
   v1::GetSessionRequest request;
   request.set_session_id(session_id);
-  v1::GetSessionResponse response;
-  absl::Status status = FromGrpc(stub_->GetSession(&context, request, &response));
-  if (!status.ok()) return status;
-  return std::move(*response.mutable_session());
+  auto response = UnaryCall(*stub_, &Stub::GetSession, request);
+  if (!response.ok()) return response.status();
+  return std::move(*response->mutable_session());
 }
 
 absl::Status WorldClient::DeleteSession(const std::string& session_id) {
-  grpc::ClientContext context;
-  SetDeadline(&context, kTimeout);
   v1::DeleteSessionRequest request;
   request.set_session_id(session_id);
-  v1::DeleteSessionResponse response;
-  return FromGrpc(stub_->DeleteSession(&context, request, &response));
+  return UnaryCall(*stub_, &Stub::DeleteSession, request).status();
 }
 
 absl::StatusOr<v1::WorldSnapshot> WorldClient::ExportSnapshot(

@@ -12,6 +12,7 @@
 #include "absl/time/clock.h"
 #include "base/error.h"
 #include "client/loadgen/validity.h"
+#include "client/proto_time.h"
 
 namespace firstbyte {
 namespace {
@@ -24,7 +25,7 @@ double Microseconds(double seconds) { return std::round(seconds * 1e6) / 1e6; }
 double Since(absl::Time from, absl::Time at) {
   return Microseconds(absl::ToDoubleSeconds(at - from));
 }
-double Seconds(const google::protobuf::Duration& d) { return d.seconds() + d.nanos() * 1e-9; }
+double Seconds(const google::protobuf::Duration& d) { return absl::ToDoubleSeconds(FromProto(d)); }
 
 nlohmann::json ToJson(const Samples& samples) {
   nlohmann::json json = {{"n", samples.size()}, {"mean", samples.mean()}, {"max", samples.max()}};

@@ -4,15 +4,12 @@
 
 #include "client/chunk_decoder.h"
 #include "client/loadgen/timed_call.h"
+#include "client/proto_time.h"
 #include "codec/pcm.h"
 #include "firstbyte/v1/speech.grpc.pb.h"
 
 namespace firstbyte {
 namespace {
-
-absl::Duration FromProto(const google::protobuf::Duration& d) {
-  return absl::Seconds(d.seconds()) + absl::Nanoseconds(d.nanos());
-}
 
 class SpeechCall : public TimedCall<v1::SynthesizeRequest, v1::SynthesizeResponse> {
  public:

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
+#include "client/proto_time.h"
 
 namespace firstbyte {
 namespace {
@@ -9,7 +10,7 @@ namespace {
 constexpr size_t kShown = 24;
 constexpr int64_t kShownDry = 8;
 
-double Seconds(const google::protobuf::Duration& d) { return d.seconds() + d.nanos() * 1e-9; }
+double Seconds(const google::protobuf::Duration& d) { return absl::ToDoubleSeconds(FromProto(d)); }
 
 std::string ErrorName(const CallRecord& record) {
   if (record.abandoned) return "DRAIN_TIMEOUT";  // by us, at the end of the run

@@ -12,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "base/clock.h"
+#include "client/proto_time.h"
 #include "client/utf8.h"
 
 namespace firstbyte {
@@ -199,9 +200,7 @@ void ByHand::SendActions(bool new_block) {
   if (!(options_.lockstep ? std::exchange(deed_, false) : changed)) return;
   last_sent_ = actions;
   actions.set_sequence(++sequence_);
-  const int64_t wall = absl::ToUnixNanos(absl::Now());
-  actions.mutable_client_time()->set_seconds(wall / 1'000'000'000);
-  actions.mutable_client_time()->set_nanos(static_cast<int>(wall % 1'000'000'000));
+  *actions.mutable_client_time() = ToProto(absl::Now());
   figures_->Sent(sequence_, Now());
   stream_->Act(actions).IgnoreError();
 }

@@ -4,15 +4,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/proto_time.h"
 
 namespace firstbyte {
 namespace {
 
 constexpr absl::Duration kRecent = absl::Seconds(1);
-
-double Milliseconds(const google::protobuf::Duration& d) {
-  return static_cast<double>(d.seconds()) * 1e3 + d.nanos() / 1e6;
-}
 
 // Nearest rank; `values` sorted and not empty.
 double Percentile(const std::vector<double>& values, double p) {
@@ -41,8 +38,9 @@ void PlayFigures::Received(const v1::Block& block, absl::Time now) {
   action_to_frame_ms_.push_back(now_.action_to_frame_ms);
   sent_.erase(sent_.begin(), shown_end);
   if (block.timing().has_first_byte_duration()) {
-    now_.network_ms =
-        std::max(0.0, now_.action_to_frame_ms - Milliseconds(block.timing().first_byte_duration()));
+    now_.network_ms = std::max(
+        0.0, now_.action_to_frame_ms -
+                 absl::ToDoubleMilliseconds(FromProto(block.timing().first_byte_duration())));
   }
 }
 

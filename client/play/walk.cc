@@ -2,6 +2,7 @@
 
 #include "absl/time/clock.h"
 #include "base/clock.h"
+#include "client/proto_time.h"
 
 namespace firstbyte {
 namespace {
@@ -32,10 +33,7 @@ class Walker {
  private:
   absl::Status Send(v1::Actions actions) {
     actions.set_sequence(++sequence_);
-    const absl::Time wall = absl::Now();
-    actions.mutable_client_time()->set_seconds(absl::ToUnixSeconds(wall));
-    actions.mutable_client_time()->set_nanos(
-        static_cast<int>(absl::ToUnixNanos(wall) % 1'000'000'000));
+    *actions.mutable_client_time() = ToProto(absl::Now());
     figures_->Sent(sequence_, Clock::Steady().Now());
     return stream_->Act(actions);
   }

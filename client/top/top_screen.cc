@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "client/proto_time.h"
 #include "client/top/styled_line.h"
 
 namespace firstbyte {
@@ -18,10 +19,6 @@ constexpr int kLoadBar = 30, kLeadBar = 10;
 constexpr int kShortId = 8;
 constexpr int kWide = 132;        // columns from which on whole request ids are shown
 constexpr int kLeastStreams = 4;  // lines of streams that other lines leave
-
-absl::Duration ToDuration(const google::protobuf::Duration& d) {
-  return absl::Seconds(d.seconds()) + absl::Nanoseconds(d.nanos());
-}
 
 std::string Seconds(absl::Duration d) {
   return absl::StrFormat("%.1f s", absl::ToDoubleSeconds(d));
@@ -137,7 +134,7 @@ class Screen {
                              lane.mean_batch_size(),
                              static_cast<double>(lane.outbox_bytes()) / 1e6));
     line.Add(lane.has_idle_duration()
-                 ? absl::StrCat("  last step ", Seconds(ToDuration(lane.idle_duration())), " ago")
+                 ? absl::StrCat("  last step ", Seconds(FromProto(lane.idle_duration())), " ago")
                  : "  no step yet");
     line.Add(absl::StrCat("  ", lane.name()), Style::kDim);
     Add(line);
@@ -156,8 +153,8 @@ class Screen {
         line.Left(stage.model(), model_width_ + 2).Left(stage.stage(), 10);
         line.Right(absl::StrCat(i), 4).Right(absl::StrFormat("%.1f", stage.step_rate()), 9);
         line.Right(absl::StrFormat("%.1f", stage.mean_batch_size()), 8);
-        line.Right(Millis(ToDuration(stage.mean_step_duration())), 13);
-        line.Right(Millis(ToDuration(stage.max_step_duration())), 13);
+        line.Right(Millis(FromProto(stage.mean_step_duration())), 13);
+        line.Right(Millis(FromProto(stage.max_step_duration())), 13);
         line.Right(absl::StrFormat("%.1f%%", stage.busy_ratio() * 100), 8);
         Add(line);
       }
@@ -169,7 +166,7 @@ class Screen {
     for (const v1::StreamStats& stream : stats_.streams()) streams.push_back(&stream);
     if (view_.order == TopView::Order::kLead) {
       std::stable_sort(streams.begin(), streams.end(), [](const auto* a, const auto* b) {
-        return ToDuration(a->lead_duration()) < ToDuration(b->lead_duration());
+        return FromProto(a->lead_duration()) < FromProto(b->lead_duration());
       });
     }
     return streams;
@@ -202,9 +199,9 @@ class Screen {
 
   void AddStream(const v1::StreamStats& stream) {
     const bool speech = stream.method() != "StepWorld";
-    const absl::Duration lead = ToDuration(stream.lead_duration());
+    const absl::Duration lead = FromProto(stream.lead_duration());
     const bool short_lead = lead < absl::Milliseconds(200) &&
-                            ToDuration(stream.audio_duration()) > absl::ZeroDuration() &&
+                            FromProto(stream.audio_duration()) > absl::ZeroDuration() &&
                             stream.state() == v1::STREAM_STATE_RUNNING;
     StyledLine line = Line();
     line.Left(stream.request_id().substr(0, id_width_), id_width_ + 2);
@@ -214,8 +211,8 @@ class Screen {
     line.Right(speech ? Seconds(lead) : "-", 9).Add("  ");
     line.Add(Bar(speech ? absl::ToDoubleSeconds(lead) / 4 : 0, kLeadBar),
              short_lead ? Style::kBad : Style::kGood);
-    line.Right(HoursMinutes(ToDuration(stream.age_duration())), 9);
-    line.Right(speech ? Seconds(ToDuration(stream.audio_duration())) : "-", 10);
+    line.Right(HoursMinutes(FromProto(stream.age_duration())), 9);
+    line.Right(speech ? Seconds(FromProto(stream.audio_duration())) : "-", 10);
     line.Right(absl::StrCat(stream.underrun_count()), 5,
                stream.underrun_count() > 0 ? Style::kBad : Style::kPlain);
     line.Right(speech ? "-" : absl::StrCat(stream.next_block()), 7);
