@@ -13,6 +13,7 @@
 #include <CLI/CLI.hpp>
 
 #include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
 #include "client/loadgen/compare.h"
 #include "client/loadgen/flags.h"
 #include "client/loadgen/levels.h"
@@ -82,6 +83,7 @@ class Runs {
         Run(level);
       }
     }
+    if (levels_.empty()) return Complain("interrupted before anything was measured", 130);
     return Report();
   }
 
@@ -150,7 +152,7 @@ class Runs {
   bool several() const { return flags_.levels.size() > 1 || flags_.find_max; }
 
   nlohmann::json Json() const {
-    nlohmann::json json = HeaderJson(flags_.connection, flags_.service, flags_.load.seed);
+    nlohmann::json json = HeaderJson(flags_.connection, flags_.service, flags_.load.seed, began_);
     nlohmann::json levels = nlohmann::json::array();
     for (const LevelResult& level : levels_) {
       nlohmann::json one = LevelJson(level.options, level.tally);
@@ -212,6 +214,7 @@ class Runs {
 
   const Flags& flags_;
   const std::atomic<bool>& interrupted_;
+  const absl::Time began_ = absl::Now();
   std::unique_ptr<Caller> caller_;
   std::ofstream jsonl_;
   bool show_progress_ = false;

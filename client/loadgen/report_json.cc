@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "absl/time/clock.h"
 #include "base/error.h"
 #include "client/loadgen/validity.h"
 #include "client/proto_time.h"
@@ -172,13 +171,14 @@ nlohmann::json TimingJson(const v1::Timing& timing) {
 
 }  // namespace
 
-nlohmann::json HeaderJson(const ConnectionOptions& connection, Service service, uint64_t seed) {
+nlohmann::json HeaderJson(const ConnectionOptions& connection, Service service, uint64_t seed,
+                          absl::Time began) {
   return {{"schema", kReportSchema},
           {"target", connection.target},
           {"service", service == Service::kSpeech ? "speech" : "worlds"},
           {"channels", connection.channels},
           {"seed", seed},
-          {"began", absl::FormatTime(absl::RFC3339_sec, absl::Now(), absl::UTCTimeZone())},
+          {"began", absl::FormatTime(absl::RFC3339_sec, began, absl::UTCTimeZone())},
           {"machine", {{"cpu", CpuModel()}, {"cores", std::thread::hardware_concurrency()}}}};
 }
 

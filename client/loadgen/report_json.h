@@ -12,8 +12,9 @@ namespace firstbyte {
 
 inline constexpr int kReportSchema = 3;
 
-// What is the same for all levels: schema, target, service, seed, machine.
-nlohmann::json HeaderJson(const ConnectionOptions& connection, Service service, uint64_t seed);
+// What is the same for all levels: schema, target, service, seed, machine, wall time of the start.
+nlohmann::json HeaderJson(const ConnectionOptions& connection, Service service, uint64_t seed,
+                          absl::Time began);
 
 // One level. Durations in seconds; null where the table says n/a.
 nlohmann::json LevelJson(const LoadOptions& options, const Tally& tally);
