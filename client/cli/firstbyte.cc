@@ -4,7 +4,9 @@
 
 #include <csignal>
 #include <functional>
+#include <iostream>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -283,7 +285,12 @@ int RunCommandLine(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help
+    const std::vector<std::string> rest = app.remaining();
+    const bool unknown = app.get_subcommands().empty() && !rest.empty();
+    std::cerr << "firstbyte: " << (unknown ? "no command '" + rest[0] + "'" : error.what())
+              << "; see --help\n";
+    return kExitUsage;
   }
   return line.run();
 }

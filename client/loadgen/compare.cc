@@ -21,6 +21,7 @@ namespace {
 constexpr int kResamples = 1000;
 constexpr double kTail = 0.025;  // each side of a 95 % interval
 constexpr double kMean = -1;     // instead of a percentile
+constexpr size_t kMeanOf = 20;   // at least, as a median: one request bootstraps to itself
 
 struct Figure {
   const char* samples;
@@ -51,7 +52,7 @@ std::vector<double> SamplesOf(const nlohmann::json& level, const std::string& na
 }
 
 std::optional<double> Value(const std::vector<double>& values, double percentile) {
-  if (values.empty()) return std::nullopt;
+  if (values.empty() || (percentile == kMean && values.size() < kMeanOf)) return std::nullopt;
   Samples samples;
   for (double value : values) samples.Add(value);
   return percentile == kMean ? samples.mean() : samples.Percentile(percentile);

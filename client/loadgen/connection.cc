@@ -76,6 +76,8 @@ absl::Status NotConnected(const ConnectionOptions& options, const std::string& g
   } else if (HungUp(grpc_says)) {
     absl::StrAppend(&why, options.tls ? "; does it want a certificate of ours? (--tls-cert)"
                                       : "; does it want TLS? (--tls)");
+  } else {
+    absl::StrAppend(&why, "; is firstbyted running there, its models loaded? (--target HOST:PORT)");
   }
   return absl::UnavailableError(why);
 }

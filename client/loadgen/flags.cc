@@ -31,7 +31,7 @@ constexpr char kFooter[] =
     "  loadgen compare base.json new.json                     exit code 1 when new is worse\n"
     "\n"
     "Exit codes: 0 done, 1 nobody answers, a bound of --slo is broken or the new run is worse,\n"
-    "2 bad usage, 3 the run is INVALID: its figures mean nothing.";
+    "2 bad usage, 3 the run is INVALID: its figures mean nothing, 130 interrupted.";
 
 // "30", "30s" and "2m" alike, as the server's own flags take them.
 CLI::AsNumberWithUnit Seconds() {
@@ -74,39 +74,49 @@ void AddLoadFlags(CLI::App& app, Flags* flags) {
       ->check(CLI::Range(1, 100000))
       ->group(group);
   app.add_flag("--find-max", flags->find_max,
-               "Search the most that keeps --slo, from the load given upwards");
+               "Search the most that keeps --slo, from the load given upwards")
+      ->group(group);
   app.add_option("--most", flags->most, "Where --find-max stops")
       ->check(kPositive)
-      ->capture_default_str();
+      ->capture_default_str()
+      ->group(group);
   app.add_option("--arrival", flags->arrival,
                  "Open loop: poisson (default), constant, or trace FILE (seconds, one a line)")
-      ->expected(1, 2);
+      ->expected(1, 2)
+      ->group(group);
 }
 
 void AddTimeFlags(CLI::App& app, Flags* flags) {
+  const char* group = "Time";
   app.add_option("--duration", flags->duration, "How long to measure, such as 30s or 2m")
       ->check(kPositive)
       ->transform(Seconds())
-      ->capture_default_str();
+      ->capture_default_str()
+      ->group(group);
   app.add_option("--calls", flags->load.max_calls, "Or end once this many were measured")
-      ->check(kPositive);
+      ->check(kPositive)
+      ->group(group);
   app.add_option("--warmup", flags->warmup, "How long before that; starts are spread over it")
       ->check(CLI::NonNegativeNumber)
       ->transform(Seconds())
-      ->capture_default_str();
+      ->capture_default_str()
+      ->group(group);
   app.add_option("--drain-timeout", flags->drain_timeout,
                  "How long what is under way at the end may take")
       ->check(CLI::NonNegativeNumber)
       ->transform(Seconds())
-      ->capture_default_str();
+      ->capture_default_str()
+      ->group(group);
   app.add_option("--call-timeout", flags->call_timeout, "Deadline of one request")
       ->check(kPositive)
       ->transform(Seconds())
-      ->capture_default_str();
+      ->capture_default_str()
+      ->group(group);
   app.add_option("--ttfb-target", flags->ttfb_target,
                  "For goodput and for how late this program may send; else --slo's, else 50 ms")
       ->check(kPositive)
-      ->transform(Seconds());
+      ->transform(Seconds())
+      ->group(group);
 }
 
 void AddWorkloadFlags(CLI::App& app, Flags* flags) {
@@ -205,7 +215,9 @@ absl::Status ApplyLevels(Flags* flags) {
   if (kinds == 0 && trace) {
     flags->levels.push_back({LoadMode::kQps, 0});
   } else if (kinds != 1) {
-    return Wrong("give one of --qps R, --concurrency N, --listeners N and their --sweep-...");
+    return Wrong(
+        "give one of --qps R, --concurrency N, --listeners N and their --sweep-..., as in "
+        "'loadgen --listeners 8'; see --help");
   }
   if (flags->find_max && (flags->levels.size() != 1 || flags->slo.empty() || trace)) {
     return Wrong("--find-max needs --slo and one load to begin with, such as --listeners 8");

@@ -64,6 +64,15 @@ TEST(Compare, FailuresAreWorseToo) {
       << "one of 400 may be chance";
 }
 
+TEST(Compare, AFewRequestsSayNothing) {
+  nlohmann::json few = Report(1, 1), worse = Report(1, 1);
+  few["calls"] = worse["calls"] = 2;
+  few["samples"] = {{"underruns_of_call", {3, 3}}};
+  worse["samples"] = {{"underruns_of_call", {4, 4}}};
+  EXPECT_THAT(std::string(Compare(few, worse, 0).status().message()),
+              HasSubstr("no load with enough samples in common"));
+}
+
 TEST(Compare, OfASweepTheSameLoadsAreCompared) {
   nlohmann::json sweep = {{"schema", kReportSchema}, {"service", "speech"}};
   sweep["levels"] = {Report(5, 3), Report(1, 4)};

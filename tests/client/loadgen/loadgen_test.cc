@@ -168,7 +168,10 @@ TEST_F(LoadgenTest, NobodyListeningIsSaid) {
   CommandResult result =
       Command({LOADGEN_PROGRAM, "--listeners", "1", "--target", "127.0.0.1:1"}).Wait();
   EXPECT_EQ(result.exit_code, 1);
-  EXPECT_EQ(result.err, "loadgen: nothing answers at 127.0.0.1:1\n");
+  EXPECT_EQ(
+      result.err,
+      "loadgen: nothing answers at 127.0.0.1:1; is firstbyted running there, its models loaded? "
+      "(--target HOST:PORT)\n");
 }
 
 TEST(LoadgenServer, ThatDiesLeavesWhatWasMeasured) {
