@@ -131,6 +131,9 @@ class Engine:
             return torch.zeros(len(state), 16, 48), columns
         return self.world.renderer(columns, theme), columns
 
+    def no_note(self):
+        return torch.zeros(1, self.c["dit"]["note"])
+
     def start(self):
         return torch.tensor([[*self.c["start"], 0.0, 0.0, 0.0]])
 
@@ -160,27 +163,28 @@ class Single(Engine):
         d = self.c["dit"]
         empty = torch.zeros(d["layers"], 1, 0, 18, d["heads"], d["head_dim"])
         state, theme = self.start(), self.theme(player.prompt)
-        self.worlds[player] = [state, empty, empty.clone(), 0]
+        self.worlds[player] = [state, empty, empty.clone(), 0, self.no_note()]
         self.commit(player, theme, state, state, torch.zeros(1, 7),
                     torch.zeros(1, d["events"]), None, torch.zeros(1, 16))
 
     def leave(self, player):
         self.worlds.pop(player, None)
 
-    def a_pass(self, world, sigma, video, audio, estimate, columns, *conditions):
+    def a_pass(self, world, sigma, video, audio, note, estimate, columns, *conditions):
         before, state, action, theme, events = conditions
         dit = self.world.dit
-        facts = dit.facts(torch.tensor([sigma]), before, state, action, theme, events)
+        facts = dit.facts(torch.tensor([sigma]), before, state, action, theme, events, note)
         condition = dit.condition(facts)
         x = dit.embed(video, estimate, columns, audio, facts)
         x, keys, values = dit.run(x, condition, world[3], world[1].clone(), world[2].clone())
-        return *dit.head(x, condition, estimate), keys, values
+        return *dit.head(x, condition, estimate, facts), keys, values
 
     def commit(self, player, theme, before, state, action, events, video, audio):
         world = self.worlds[player]
         estimate, columns = self.estimate(state, theme)
-        _, _, keys, values = self.a_pass(world, 0.0, estimate if video is None else video, audio,
-                                         estimate, columns, before, state, action, theme, events)
+        *_, keys, values = self.a_pass(world, 0.0, estimate if video is None else video, audio,
+                                       world[4], estimate, columns, before, state, action, theme,
+                                       events)
         for i, new in ((1, keys), (2, values)):
             new = new[:, :, None]
             if world[i].shape[2] < self.c["dit"]["window"]:
@@ -196,13 +200,15 @@ class Single(Engine):
         action = torch.tensor([action])
         before, world[0] = world[0], self.world.dynamics.advance(world[0], action)
         estimate, columns = self.estimate(world[0], theme)
+        carried = self.world.dit.carried(world[4], before, world[0])
         noise_video, noise_audio, events = self.noise(1)
         video, audio = torch.zeros_like(noise_video), torch.zeros_like(noise_audio)
         for sigma in self.c["dit"]["sigmas"]:
-            video, audio, _, _ = self.a_pass(
+            video, audio, note, _, _ = self.a_pass(
                 world, sigma, (1 - sigma) * video + sigma * noise_video,
-                (1 - sigma) * audio + sigma * noise_audio, estimate, columns, before, world[0],
-                action, theme, events)
+                (1 - sigma) * audio + sigma * noise_audio, carried, estimate, columns, before,
+                world[0], action, theme, events)
+        world[4] = self.world.dit.settled(note, carried)
         pixels, samples = self.decode(video, audio)
         self.commit(player, theme, before, world[0], action, events, video, audio)
         self.hand_out(batch, deeds, pixels, samples)
@@ -227,6 +233,7 @@ class Batched(Engine):
         self.ring = torch.zeros(2, *shape)  # the last place is the frame under way
         self.state, self.frame = torch.zeros(self.slots, 6), torch.zeros(self.slots, dtype=torch.long)
         self.themes = torch.zeros(self.slots, len(self.c["themes"]))
+        self.notes = self.no_note().repeat(self.slots, 1)
 
     def open(self, player):
         if self.ring is None:
@@ -238,25 +245,26 @@ class Batched(Engine):
         player.shown_prompt = player.prompt
         state, rows = self.state[row:row + 1], slice(row, row + 1)
         estimate, columns = self.estimate(state, self.themes[rows])
-        self.write(rows, (estimate, torch.zeros(1, 16), estimate, columns, state, state,
-                          torch.zeros(1, 7), self.themes[rows],
+        self.notes[rows] = self.no_note()
+        self.write(rows, (estimate, torch.zeros(1, 16), self.no_note(), estimate, columns, state,
+                          state, torch.zeros(1, 7), self.themes[rows],
                           torch.zeros(1, self.c["dit"]["events"])))
 
     def leave(self, player):
         if player not in self.rows:
             return
         row, last = self.rows.index(player), len(self.rows) - 1
-        for tensor in (self.state, self.frame, self.themes):
+        for tensor in (self.state, self.frame, self.themes, self.notes):
             tensor[row] = tensor[last]
         self.ring[:, :, row] = self.ring[:, :, last]
         self.rows[row] = self.rows[last]
         self.rows.pop()
 
-    def a_pass(self, rows, sigma, video, audio, estimate, columns, *conditions):
+    def a_pass(self, rows, sigma, video, audio, note, estimate, columns, *conditions):
         """One pass for the sessions of `rows`, a slice or indices, at their own frames."""
         before, state, action, theme, events = conditions
         dit, window, count = self.world.dit, self.c["dit"]["window"], len(state)
-        facts = dit.facts(torch.full((count,), sigma), before, state, action, theme, events)
+        facts = dit.facts(torch.full((count,), sigma), before, state, action, theme, events, note)
         condition = dit.condition(facts)
         x = dit.embed(video, estimate, columns, audio, facts)
         frames = self.frame[rows]
@@ -271,7 +279,7 @@ class Batched(Engine):
             keys, values = (self.ring[i, layer, rows].flatten(1, 2).transpose(1, 2) for i in (0, 1))
             attended = F.scaled_dot_product_attention(q.transpose(1, 2), keys, values, mask)
             x = block.finish(x, attended.transpose(1, 2), modulation)
-        return dit.head(x, condition, estimate)
+        return dit.head(x, condition, estimate, facts)
 
     def write(self, rows, inputs):
         """The clean pass; what it leaves in the place under way goes into the ring."""
@@ -298,11 +306,16 @@ class Batched(Engine):
         state = self.world.dynamics.advance(before, action)
         self.state[rows] = state
         estimate, columns = self.estimate(state, theme)
+        carried = self.world.dit.carried(self.notes[rows], before, state)
         noise_video, noise_audio, events = self.noise(len(batch))
         video, audio = torch.zeros_like(noise_video), torch.zeros_like(noise_audio)
         for sigma in self.c["dit"]["sigmas"]:
-            video, audio = self.a_pass(rows, sigma, (1 - sigma) * video + sigma * noise_video,
-                                       (1 - sigma) * audio + sigma * noise_audio, estimate, columns,
-                                       before, state, action, theme, events)
+            video, audio, note = self.a_pass(
+                rows, sigma, (1 - sigma) * video + sigma * noise_video,
+                (1 - sigma) * audio + sigma * noise_audio, carried, estimate, columns, before,
+                state, action, theme, events)
+        note = self.world.dit.settled(note, carried)
+        self.notes[rows] = note
         self.hand_out(batch, deeds, *self.decode(video, audio))
-        self.write(rows, (video, audio, estimate, columns, before, state, action, theme, events))
+        self.write(rows, (video, audio, note, estimate, columns, before, state, action, theme,
+                          events))

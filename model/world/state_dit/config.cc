@@ -79,6 +79,7 @@ DitConfig ReadDit(ConfigReader r) {
   c.sigmas = r.Numbers("sigmas", std::clamp<size_t>(r.Length("sigmas"), 1, 16), 1e-3, 1);
   if (!std::is_sorted(c.sigmas.rbegin(), c.sigmas.rend())) r.Fail("sigmas", "must fall");
   c.events = r.Int("events", 0, 64);
+  r.Exactly("note", kNoteSize);
   return c;
 }
 

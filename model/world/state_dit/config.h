@@ -14,6 +14,7 @@ inline constexpr int kKeys = 6;                   // a player's keys, in the ord
 inline constexpr int kActionSize = kKeys + 1;     // and the pointer's movement to the right
 inline constexpr int kDiscrete = 3;               // step counter, collision, bump cooldown
 inline constexpr int kStateSize = 3 + kDiscrete;  // x, y (cells), heading (radians), then those
+inline constexpr int kNoteSize = 6;               // there, place, speed, ticks out of sight
 inline constexpr int kLatentSide = 4;             // a frame's latents are 4 x 4
 inline constexpr int kVideoTokens = kLatentSide * kLatentSide;
 inline constexpr int kTokens = kVideoTokens + 2;  // audio, state

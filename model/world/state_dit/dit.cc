@@ -17,7 +17,7 @@ constexpr int kAudioToken = kVideoTokens, kStateToken = kVideoTokens + 1;
 
 int Dit::FactsSize(const Config& c) {
   return 2 * kLevels + kActionSize + static_cast<int>(c.themes.size()) + c.dit.events + 4 + 2 +
-         c.one_hots() + 3;
+         c.one_hots() + 3 + kSighted;
 }
 
 Dit::Buffers::Buffers(const Config& c, int n)
@@ -29,6 +29,7 @@ Dit::Buffers::Buffers(const Config& c, int n)
       estimates({n * kVideoTokens, c.latent_channels}),
       columns({n * kLatentSide, c.column_features()}),
       audio({n, c.audio_channels}),
+      notes({n, kNoteSize}),
       video_rows({n * kVideoTokens, c.dit.width}),
       ray_rows({n * kLatentSide, c.dit.width}),
       audio_rows({n, c.dit.width}),
@@ -80,6 +81,8 @@ Dit::Dit(const Config& config, const nn::KernelTable& kernels, nn::WeightLoader*
   final_ = weights->LoadLinear("dit.final", 2 * d.width, d.condition, Bias::kYes);
   video_out_ = weights->LoadLinear("dit.video_out", channels, d.width, Bias::kYes);
   audio_out_ = weights->LoadLinear("dit.audio_out", config_.audio_channels, d.width, Bias::kYes);
+  note_out_ = weights->LoadLinear("dit.note_out", kNoteSize, d.width, Bias::kYes);
+  note_past_ = weights->LoadLinear("dit.note_past", kNoteSize, facts, Bias::kNo);
 }
 
 Dit::Block Dit::LoadBlock(int index, nn::WeightLoader* weights) const {
@@ -120,6 +123,7 @@ void Dit::Describe(const PassRow& row, float* out) const {
   *out++ = dx * cosine + dy * sine;
   *out++ = dx * sine - dy * cosine;
   *out++ = WrapAngle(after[2] - before[2]) / turn;
+  Sighted(*row.note, out);
 }
 
 void Dit::Positions(absl::Span<const PassRow> rows, Buffers* b) const {
@@ -231,14 +235,18 @@ void Dit::Head(absl::Span<const PassRow> rows, Buffers* b) const {
     const float* from = b->normed.data() + s * kTokens * width;
     std::copy_n(from, kVideoTokens * width, b->video_rows.data() + s * kVideoTokens * width);
     std::copy_n(from + kAudioToken * width, width, b->audio_rows.data() + s * width);
+    std::copy_n(from + kStateToken * width, width, b->state_rows.data() + s * width);
   }
   // Onto the estimates, which Embed() gathered.
   video_out_.Forward(b->video_rows.data(), n * kVideoTokens, b->estimates.data(),
                      nn::Epilogue::kAdd);
   audio_out_.Forward(b->audio_rows.data(), n, b->audio.data());
+  note_out_.Forward(b->state_rows.data(), n, b->notes.data());
+  note_past_.Forward(b->facts.data(), n, b->notes.data(), nn::Epilogue::kAdd);
   for (int s = 0; s < n; ++s) {
     std::copy_n(b->estimates.data() + s * video, video, rows[s].video_out);
     std::copy_n(b->audio.data() + s * audio, audio, rows[s].audio_out);
+    std::copy_n(b->notes.data() + s * kNoteSize, kNoteSize, rows[s].note_out->begin());
   }
 }
 

@@ -1,7 +1,8 @@
 // The diffusion transformer: one pass over the 18 tokens of one frame, batched over sessions.
 //
-// Sixteen video tokens, one of sound, one of the state. They see each other and the frames in their
-// session's ring. Weights are immutable; what a pass changes is in Rings and Dit::Buffers.
+// Sixteen video tokens, one of sound, one of the state, which also makes the frame's note. They see
+// each other and the frames in their session's ring. Weights are immutable; what a pass changes is
+// in Rings and Dit::Buffers.
 #pragma once
 
 #include <cstdint>
@@ -28,12 +29,14 @@ struct PassRow {
   int64_t frame;          // its number, for the rotary positions
   const float* video;     // [16, latent_channels]
   const float* audio;     // [audio_channels]
+  const Note* note;       // the one carried along, until the frame has its own
   const float* estimate;  // [16, latent_channels]
   const float* columns;   // [4, column_features()]
   int slot;               // whose ring; no two rows of a pass may share one
   RingIndex ring;
   float* video_out;  // [16, latent_channels], may be `video`
   float* audio_out;  // [audio_channels], may be `audio`
+  Note* note_out;    // as predicted; see Settled()
 };
 
 class Dit {
@@ -41,7 +44,8 @@ class Dit {
   struct Buffers {
     Buffers(const Config& config, int max_batch);
     nn::Tensor facts, hidden, condition, modulation;
-    nn::Tensor latents, estimates, columns, audio, video_rows, ray_rows, audio_rows, state_rows;
+    nn::Tensor latents, estimates, columns, audio, notes;
+    nn::Tensor video_rows, ray_rows, audio_rows, state_rows;
     nn::Tensor x, normed, qkv, attended, branch, mlp, scores, cosines, sines;
     std::vector<float*> keys, values;
     std::vector<int32_t> places, lengths;
@@ -50,7 +54,7 @@ class Dit {
   Dit() = default;
   Dit(const Config& config, const nn::KernelTable& kernels, nn::WeightLoader* weights);
 
-  // Predicts clean latents and sound. The rings' committed frames stay as they are.
+  // Predicts clean latents, sound and the note. The rings' committed frames stay as they are.
   void Denoise(absl::Span<const PassRow> rows, const Rings& rings, Buffers* buffers) const;
   // Writes the frame into its ring at `ring.next()`; outputs are not made. The caller counts.
   void Commit(absl::Span<const PassRow> rows, const Rings& rings, Buffers* buffers) const;
@@ -81,7 +85,7 @@ class Dit {
   nn::Linear condition_in_, condition_out_, video_in_, estimate_in_, rays_in_, audio_in_, state_in_;
   std::vector<float> tokens_;  // [18, width]
   std::vector<Block> blocks_;
-  nn::Linear final_, video_out_, audio_out_;
+  nn::Linear final_, video_out_, audio_out_, note_out_, note_past_;
 };
 
 }  // namespace firstbyte::state_dit

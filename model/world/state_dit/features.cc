@@ -35,6 +35,45 @@ void OneHots(const Config& config, const State& state, float* out) {
   }
 }
 
+void Sighted(const Note& note, float* out) {
+  constexpr float kNearest = 0.3f;  // cells
+  const float near = note[0] / std::max(2 * note[1], kNearest);
+  out = std::copy(note.begin(), note.end(), out);
+  *out++ = 2 * note[2] * near;
+  *out = near;
+}
+
+Note Carried(const kernels::KernelTable& kernels, const Note& note, const State& before,
+             const State& after) {
+  const float angles[2] = {after[2], after[2] - before[2]};
+  float sines[2], cosines[2];
+  kernels.sincos(angles, 2, sines, cosines);
+  const float x = (before[0] - after[0]) / 2, y = (before[1] - after[1]) / 2;
+  const float forward = x * cosines[0] + y * sines[0], right = x * sines[0] - y * cosines[0];
+  const auto [there, ahead, aside, fast, slip, hidden] = note;
+  const float sine = sines[1], cosine = cosines[1];
+  return {there,
+          ahead * cosine - aside * sine + there * forward,
+          ahead * sine + aside * cosine + there * right,
+          fast * cosine - slip * sine,
+          fast * sine + slip * cosine,
+          hidden};
+}
+
+Note Settled(const Note& predicted, const Note& carried) {
+  constexpr float kFarthest = 2;
+  Note note{};
+  if (!(predicted[0] > 0)) return note;
+  note = predicted;
+  if (carried[0] > 0) {
+    for (int i = 1; i < 3; ++i) note[i] = carried[i] + predicted[2 + i] / 20;
+  }
+  note[5] = std::nearbyint(8 * note[5]) / 8;
+  for (float& v : note) v = std::clamp(v, -kFarthest, kFarthest);
+  note[0] = 1;
+  return note;
+}
+
 float WrapAngle(float angle) { return angle - 2 * kPi * std::floor(angle / (2 * kPi) + 0.5f); }
 
 Grid::Grid(const std::vector<float>& values, int channels, int n, double low, double high)

@@ -18,6 +18,11 @@ inline constexpr float kPi = 3.14159265358979323846f;
 using State = std::array<float, kStateSize>;
 // The six keys as 0 or 1, then the pointer's movement to the right in [-1, 1].
 using Action = std::array<float, kActionSize>;
+// What the DiT notes of what lives by chance: whether it is there (0 or 1; a logit as predicted),
+// how far ahead and to the right (cells / 2), its speed ahead and to the right (a tenth of a cell a
+// tick), ticks out of sight / 8.
+using Note = std::array<float, kNoteSize>;
+inline constexpr int kSighted = kNoteSize + 2;
 
 // out[0..2 * count): sin(k angle) for k = 1..count, then cos(k angle).
 void Harmonics(const kernels::KernelTable& kernels, float angle, int count, float* out);
@@ -26,6 +31,14 @@ void Waves(const kernels::KernelTable& kernels, float x, float y, const std::vec
            float* out);
 // out[0..config.one_hots()): the discrete parts of the state.
 void OneHots(const Config& config, const State& state, float* out);
+// out[0..kSighted): the note, the tangent to the right, one over the cells ahead.
+void Sighted(const Note& note, float* out);
+// The note of the frame before as the player sees it after his own move.
+Note Carried(const kernels::KernelTable& kernels, const Note& note, const State& before,
+             const State& after);
+// A predicted note as it is kept: something is there or it is not, what was there moves on with its
+// new speed, and frames out of sight are whole ones.
+Note Settled(const Note& predicted, const Note& carried);
 // To [-pi, pi).
 float WrapAngle(float angle);
 

@@ -37,7 +37,7 @@ class Localizer {
   // `count` poses around the candidates, further for the first rounds.
   std::vector<Pose> Scatter(const std::vector<Candidate>& around, int round, int count) const;
 
-  Config config_;
+  Config config_{};
   nn::Linear layer1_, layer2_, head_;
 };
 

@@ -14,7 +14,7 @@ absl::Status Invalid(absl::string_view reason, absl::string_view what) {
   return Error(absl::StatusCode::kInvalidArgument, reason, what);
 }
 
-bool AllFinite(const std::vector<float>& values) {
+bool AllFinite(absl::Span<const float> values) {
   return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
 }
 
@@ -25,8 +25,8 @@ WorldSession::WorldSession(const World& world, const Rings& rings, Slot slot)
   const Config& c = world_.config;
   const int video = kVideoTokens * c.latent_channels, audio = c.audio_channels;
   facts_.events.assign(c.dit.events, 0.0f);
-  memories_.assign(window(),
-                   {0, facts_, std::vector<float>(video, 0.0f), std::vector<float>(audio, 0.0f)});
+  memories_.assign(
+      window(), {0, facts_, std::vector<float>(video, 0.0f), std::vector<float>(audio, 0.0f), {}});
   noise_.resize(video + audio + c.dit.events);
   video_.resize(video);
   audio_.resize(audio);
@@ -56,6 +56,7 @@ void WorldSession::BeginOrigin() {
   std::fill(seed.facts.events.begin(), seed.facts.events.end(), 0.0f);
   std::fill(seed.residual.begin(), seed.residual.end(), 0.0f);
   std::fill(seed.audio.begin(), seed.audio.end(), 0.0f);
+  seed.note.fill(0);
   recache_left_ = 1;
   phase_ = Phase::kPrefill;
 }
@@ -160,6 +161,7 @@ void WorldSession::FinishView() {
     }
   }
   audio_ = memory.audio;
+  note_ = memory.note;
 }
 
 // Counted from the origin: the same seed and actions give the same world again after a reset.
@@ -190,18 +192,28 @@ PassRow WorldSession::NextPass() {
   if (phase_ == Phase::kDenoise) {
     sigma = static_cast<float>(world_.config.dit.sigmas[pass_]);
     Mix(sigma);
+    in_note_ = Carried(*world_.kernels, memories_[last_place()].note, facts_.before, facts_.after);
   } else {
     if (phase_ == Phase::kCommit) Remember();
     const Memory& memory = memories_[ring_.next(window())];
     for (size_t i = 0; i < in_video_.size(); ++i) in_video_[i] = estimate_[i] + memory.residual[i];
     in_audio_ = memory.audio;
+    in_note_ = memory.note;
   }
-  return {&facts_,          sigma,
-          theme_,           current_,
-          in_video_.data(), in_audio_.data(),
-          estimate_.data(), columns_.data(),
-          slot_.index(),    ring_,
-          video_.data(),    audio_.data()};
+  return {&facts_,
+          sigma,
+          theme_,
+          current_,
+          in_video_.data(),
+          in_audio_.data(),
+          &in_note_,
+          estimate_.data(),
+          columns_.data(),
+          slot_.index(),
+          ring_,
+          video_.data(),
+          audio_.data(),
+          &note_};
 }
 
 void WorldSession::Remember() {
@@ -210,10 +222,11 @@ void WorldSession::Remember() {
   memory.facts = facts_;
   for (size_t i = 0; i < video_.size(); ++i) memory.residual[i] = video_[i] - estimate_[i];
   memory.audio = audio_;
+  memory.note = Settled(note_, in_note_);  // which is still the one carried along
 }
 
 absl::Status WorldSession::FinishDenoise() {
-  if (!AllFinite(video_) || !AllFinite(audio_)) {
+  if (!AllFinite(video_) || !AllFinite(audio_) || !AllFinite(note_)) {
     return Error(absl::StatusCode::kInternal, "NOT_FINITE",
                  "the model gave a value that is not a number");
   }

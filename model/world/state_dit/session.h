@@ -26,6 +26,7 @@ struct Memory {
   FrameFacts facts;
   std::vector<float> residual;  // [16, latent_channels]: latents less the estimate
   std::vector<float> audio;     // [audio_channels]
+  Note note{};
 };
 
 class WorldSession : public Session {
@@ -102,9 +103,11 @@ class WorldSession : public Session {
   int recache_left_ = 0;  // memories of the old ring still to be written into the new one
   int64_t current_ = 0;   // its number
   FrameFacts facts_;
-  std::vector<float> noise_;                // video, audio, events
-  std::vector<float> video_, audio_;        // what the last pass predicted
+  std::vector<float> noise_;          // video, audio, events
+  std::vector<float> video_, audio_;  // what the last pass predicted
+  Note note_{};
   std::vector<float> in_video_, in_audio_;  // what the next one sees
+  Note in_note_{};
   std::vector<float> estimate_, columns_;
   Output output_;
 };

@@ -11,9 +11,10 @@
 namespace firstbyte::state_dit {
 namespace {
 
-constexpr char kFormat[] = "firstbyte state_dit 1\n";
+constexpr char kFormat[] = "firstbyte state_dit 2\n";
 // Far beyond what networks make, and far from where sums overflow.
 constexpr float kLargest = 1e6f;
+constexpr float kLargestNote = 2;
 constexpr int64_t kMostFrames = int64_t{1} << 48;
 constexpr double kMostTurns = 10000;  // radians; a world may start at any heading
 
@@ -48,6 +49,7 @@ void WriteMemory(const Memory& memory, BlobWriter* out) {
   for (const auto* part : {&memory.facts.events, &memory.residual, &memory.audio}) {
     out->Floats(part->data(), static_cast<int64_t>(part->size()));
   }
+  out->Floats(memory.note.data(), kNoteSize);
 }
 
 void ReadMemory(const Config& config, int64_t next_frame, BlobReader* in, Memory* memory) {
@@ -58,6 +60,7 @@ void ReadMemory(const Config& config, int64_t next_frame, BlobReader* in, Memory
   for (auto* part : {&memory->facts.events, &memory->residual, &memory->audio}) {
     in->Floats(part->data(), static_cast<int64_t>(part->size()), kLargest, "a remembered frame");
   }
+  in->Floats(memory->note.data(), kNoteSize, kLargestNote, "a note");
 }
 
 }  // namespace

@@ -32,8 +32,8 @@ WorldInfo WorldOf(const Config& config, const Rings& rings) {
   world.keys = config.keys;
   world.pointer = true;
   world.prompt_dimensions = static_cast<int>(config.themes.size());
-  const int64_t memory =
-      kVideoTokens * config.latent_channels + config.audio_channels + config.dit.events + 20;
+  const int64_t memory = kVideoTokens * config.latent_channels + config.audio_channels +
+                         config.dit.events + kNoteSize + 20;
   world.state_bytes = rings.SavedBytes(config.dit.window) + 4 * memory * (config.dit.window + 1);
   return world;
 }

@@ -30,6 +30,7 @@ absl::StatusOr<std::shared_ptr<const World>> World::Load(const std::string& fold
   absl::StatusOr<SafeTensors> file = SafeTensors::Open(folder + "/model.safetensors");
   if (!file.ok()) return file.status();
   auto world = std::make_shared<World>();
+  world->kernels = &kernels;
   world->config = *std::move(config);
   world->version = file->Digest();
   absl::Status built = OrNoMemory(absl::StrCat("loading ", folder),

@@ -22,6 +22,7 @@ struct World {
   static absl::StatusOr<std::shared_ptr<const World>> Load(const std::string& folder,
                                                            const kernels::KernelTable& kernels);
 
+  const kernels::KernelTable* kernels;
   Config config;
   std::string version;  // digest of model.safetensors
   Prompt prompt;

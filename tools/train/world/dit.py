@@ -14,7 +14,8 @@ from tools.train.world.model import CONFIG
 from tools.train.world.simulator import CACHE, THEMES
 
 FRAMES, WINDOWS = 14, 8  # a window's frames; windows of a batch
-APART = 3                # windows of a batch that are single frames, most of which a wisp appears in
+APART = 4                # windows of a batch that are single frames, most of them with a wisp
+LIT, LIT_WEIGHT = 0.5, 4  # a token whose estimate is off by more than that counts so much: a wisp
 TOKENS = 18
 
 
@@ -25,7 +26,7 @@ class Muon(torch.optim.Optimizer):
     def __init__(self, parameters, rate, betas, weight_decay):
         matrices, others = [], []
         for name, p in parameters:
-            (matrices if ".blocks." in name and p.dim() == 2 and "modulation" not in name
+            (matrices if "blocks." in name and p.dim() == 2 and "modulation" not in name
              else others).append(p)
         super().__init__([{"params": matrices, "lr": rate}], {})
         self.adam = torch.optim.AdamW(others, rate, betas, weight_decay=weight_decay)
@@ -64,19 +65,10 @@ class Muon(torch.optim.Optimizer):
 
     def load_state_dict(self, state):
         for p, momentum in zip(self.param_groups[0]["params"], state["muon"]):
-            self.state[p]["momentum"] = momentum
+            if momentum is not None:  # a checkpoint from before the first step
+                self.state[p]["momentum"] = momentum
         self.adam.load_state_dict(state["adam"])
         self.param_groups[1:] = self.adam.param_groups
-
-
-class Student(nn.Module):
-    """The DiT and a head that tells the wisp's place from the state token: it is only there to
-    make the DiT remember, and is not shipped."""
-
-    def __init__(self, dit):
-        super().__init__()
-        self.dit = dit
-        self.wisp = nn.Linear(CONFIG["dit"]["width"], 3)
 
 
 def masks():
@@ -94,20 +86,22 @@ def masks():
 CLEAN_MASK, NOISY_MASK = masks()  # [2, ...]: of windows, of frames apart
 
 
-def both_passes(student, b, context, level, video, audio):
-    """b: a batch (below). context [N, F, 16, 48]: latents of the clean copies; level [N, F]: sigma
-    of the noisy ones; video, audio: their noisy inputs. -> video, audio, wisp predictions."""
-    dit, count = student.dit, b["latents"].shape[0]
+def both_passes(dit, b, context, notes, carried, level, video, audio):
+    """b: a batch (below). context [N, F, 16, 48], notes [N, F, 6]: of the clean copies; carried
+    [N, F, 6], level [N, F]: notes and sigmas of the noisy ones; video, audio: their noisy inputs.
+    -> video, audio, notes."""
+    count = b["latents"].shape[0]
 
-    def embedded(sigma, latents, codes):
+    def embedded(sigma, latents, codes, note):
         facts = dit.facts(sigma.flatten(), *(b[k].flatten(0, 1) for k in
-                                             ("before", "state", "action", "theme", "events")))
+                                             ("before", "state", "action", "theme", "events")),
+                          note.flatten(0, 1))
         x = dit.embed(latents.flatten(0, 1), b["estimate"].flatten(0, 1),
                       b["columns"].flatten(0, 1), codes.flatten(0, 1), facts)
-        return x, dit.condition(facts)
+        return x, dit.condition(facts), facts
 
-    clean, clean_condition = embedded(torch.zeros_like(level), context, b["codes"])
-    noisy, noisy_condition = embedded(level, video, audio)
+    clean, clean_condition, _ = embedded(torch.zeros_like(level), context, b["codes"], notes)
+    noisy, noisy_condition, facts = embedded(level, video, audio, carried)
     x, condition = torch.cat([clean, noisy]), torch.cat([clean_condition, noisy_condition])
     table = [part.repeat(2 * count, 1, 1, 1) for part in dit.rope(torch.arange(FRAMES))]
     apart = b["apart"].long()
@@ -123,10 +117,8 @@ def both_passes(student, b, context, level, video, audio):
         attended = torch.stack([a, c]).transpose(2, 3).reshape(*x.shape[:2], block.heads, -1)
         x = block.finish(x, attended, modulation)
     half = len(clean)
-    video, audio = dit.head(x[half:], condition[half:], b["estimate"].flatten(0, 1))
-    return (video.float().unflatten(0, (count, FRAMES)),
-            audio.float().unflatten(0, (count, FRAMES)),
-            student.wisp(x[half:, -1]).float().unflatten(0, (count, FRAMES)))
+    made = dit.head(x[half:], condition[half:], b["estimate"].flatten(0, 1), facts)
+    return tuple(part.float().unflatten(0, (count, FRAMES)) for part in made)
 
 
 def corrupted(latents):
@@ -135,19 +127,44 @@ def corrupted(latents):
     return latents + level * torch.randn_like(latents)
 
 
+def faded(latents, estimate):
+    """In half of the windows what the DiT had added is faint: pictures are not to be trusted where
+    there is a note."""
+    strength = torch.rand(*latents.shape[:2], 1, 1)
+    kept = torch.where(torch.rand(len(latents), 1, 1, 1) < 0.5, strength, 1)
+    return estimate + kept * (latents - estimate)
+
+
 def noise_like(x):
     """Uniform with variance 1, as sessions draw it."""
     return (2 * torch.rand_like(x) - 1) * 3 ** 0.5
 
 
-def wisp_targets(b):
-    """-> alive [N, F], place in the player's frame [N, F, 2]: ahead and to the right, cells / 2"""
-    wisp, state = b["wisp"], b["state"]
-    offset, heading = wisp[..., 1:3] - state[..., :2], state[..., 2]
-    sine, cosine = heading.sin(), heading.cos()
-    ahead = offset[..., 0] * cosine + offset[..., 1] * sine
-    right = offset[..., 0] * sine - offset[..., 1] * cosine
-    return wisp[..., 0], torch.stack([ahead, right], -1) / 2
+def note_of(wisp, state):
+    """What is to be noted of a wisp [..., 6] by a player at `state` [..., 6] (model.Dit)"""
+    sine, cosine = state[..., 2].sin(), state[..., 2].cos()
+
+    def seen(v):  # ahead and to the right
+        return [v[..., 0] * cosine + v[..., 1] * sine, v[..., 0] * sine - v[..., 1] * cosine]
+
+    alive, place = wisp[..., 0], seen((wisp[..., 1:3] - state[..., :2]) / 2)
+    note = torch.stack([alive, *place, *seen(10 * wisp[..., 3:5]), wisp[..., 5] / 8], -1)
+    return alive[..., None] * note
+
+
+def shaken(notes):
+    """Notes a little off: what was noted is never quite right."""
+    size = torch.rand(len(notes), 1, 1) * notes.new_tensor([0.01, 0.01, 0.02, 0.02])
+    return notes + F.pad(notes[..., :1] * size * torch.randn(*notes.shape[:2], 4), (1, 1))
+
+
+def note_loss(note, target, carried):
+    """Place counts where something appears: from then on it follows from the speed."""
+    there = F.binary_cross_entropy_with_logits(note[..., 0], target[..., 0])
+    off = F.smooth_l1_loss(note[..., 1:], target[..., 1:], beta=0.01, reduction="none")
+    place, speed, hidden = off[..., :2].sum(-1), off[..., 2:4].sum(-1), off[..., 4]
+    alive = target[..., 0]
+    return there + (alive * (10 * (1 - carried[..., 0]) * place + 4 * speed + hidden)).mean()
 
 
 class Walks:
@@ -174,13 +191,15 @@ class Walks:
             features.append(f.bfloat16())
         return {"estimates": torch.stack(estimates), "features": torch.stack(features)}
 
-    def births(self, first_stream):
-        """Where a wisp appears, and where there is none: (tick, stream) pairs."""
+    def fates(self, first_stream):
+        """Where a wisp appears, stays in sight, stays out of sight, is gone, where there is none:
+        (tick, stream) pairs."""
         alive = self.data["wisps"][..., 0] > 0.5
-        born = ~alive[:-1] & alive[1:]
-        none = ~alive[:-1] & ~alive[1:]
-        born[:, :first_stream] = none[:, :first_stream] = False
-        return born.nonzero(), none.nonzero()
+        old, new, seen = alive[:-1], alive[1:], self.data["wisps"][1:, :, 5] < 0.5
+        fates = ~old & new, old & new & seen, old & new & ~seen, old & ~new, ~old & ~new
+        for where in fates:
+            where[:, :first_stream] = False
+        return [where.nonzero() for where in fates]
 
     def windows(self, world, streams, starts):
         """Windows beginning at tick `starts` of `streams`."""
@@ -193,23 +212,45 @@ class Walks:
         d = self.data
         columns = world.renderer.columns(d["features"][t, n].float().flatten(0, 1))
         return {"apart": apart, "before": d["states"][t, n], "state": d["states"][t + 1, n],
-                "wisp": d["wisps"][t + 1, n], "events": d["events"][t, n],
+                "note": note_of(d["wisps"][t + 1, n], d["states"][t + 1, n]),
+                "note before": note_of(d["wisps"][t, n], d["states"][t, n]), "events": d["events"][t, n],
                 "action": d["actions"][t, n], "theme": self.eye[d["themes"][t, n]],
                 "latents": d["latents"][t, n].float(), "codes": d["codes"][t, n],
                 "estimate": d["estimates"][t, n].float(),
                 "columns": columns.unflatten(0, t.shape)}
 
 
+OWN_FROM = 2  # frames of a window that are always the truth: from them the rest is made
+
+
+@torch.no_grad()
+def fit_past(dit, data):
+    """Where the notes' straight line begins: least squares of the speed of what stays there."""
+    states, wisps = data["states"], data["wisps"]
+    old, new = note_of(wisps[:-1], states[:-1]), note_of(wisps[1:], states[1:])
+    stays = (old[..., 0] > 0) & (new[..., 0] > 0)
+    carried = dit.carried(old, states[:-1], states[1:])[stays]
+    theme = torch.eye(THEMES)[data["themes"][stays].long()]
+    facts = dit.facts(torch.ones(len(carried)), states[:-1][stays], states[1:][stays],
+                      data["actions"][stays], theme, data["events"][stays], carried)
+    x = facts.double()
+    square = x.t() @ x + 0.1 * torch.eye(x.shape[1])
+    dit.note_past.weight.zero_()
+    dit.note_past.weight[3:5] = torch.linalg.solve(square, x.t() @ new[stays][:, 3:5].double()).t()
+
+
 def train_dit(world, minutes, autocast):
-    walks, student = Walks(world), Student(world.dit)
+    walks, dit = Walks(world), world.dit
     ticks, streams = walks.data["themes"].shape
     held_out = 10
-    loop = Loop("dit", student, CACHE, minutes, rate=2e-3, optimizer=lambda p, *a, **k: Muon(
-        student.named_parameters(), *a, **k))
+    loop = Loop("dit", dit, CACHE, minutes, rate=2e-3, optimizer=lambda p, *a, **k: Muon(
+        dit.named_parameters(), *a, **k))
     generator = torch.Generator().manual_seed(12 + loop.steps)
     torch.manual_seed(13 + loop.steps)
+    if loop.steps == 0:
+        fit_past(dit, walks.data)
 
-    born, none = walks.births(held_out)
+    fates = walks.fates(held_out)
 
     def some(pairs, count):
         return pairs[torch.randint(len(pairs), (count,), generator=generator)]
@@ -218,61 +259,87 @@ def train_dit(world, minutes, autocast):
         while True:
             n = torch.randint(held_out, streams, (WINDOWS - APART, 1), generator=generator)
             t = torch.randint(0, ticks - FRAMES, (WINDOWS - APART, 1), generator=generator)
-            frames = APART * FRAMES
-            single = torch.cat([some(born, frames * 3 // 4), some(none, frames - frames * 3 // 4)])
+            part = APART * FRAMES // 8  # each fate is to be told from the note alone
+            single = torch.cat([some(f, count * part) for f, count in zip(fates, (2, 2, 2, 1, 1))])
             t = torch.cat([t + torch.arange(FRAMES), single[:, 0].view(APART, FRAMES)])
             n = torch.cat([n.expand(-1, FRAMES), single[:, 1].view(APART, FRAMES)])
             apart = torch.arange(WINDOWS) >= WINDOWS - APART
             yield walks.batch(world, t, n, apart), WINDOWS * FRAMES
 
-    def forward(b, context, level):
+    def carried(b, notes):
+        """Of each frame, from the frame before in the window or, first or apart, in truth."""
+        alone = b["apart"][:, None, None] | (torch.arange(FRAMES)[:, None] == 0)
+        last = torch.where(alone, b["note before"], notes.roll(1, 1))
+        return dit.carried(last, b["before"], b["state"])
+
+    def forward(b, context, notes, level):
         wide = level[..., None, None]
         video = (1 - wide) * b["latents"] + wide * noise_like(b["latents"])
         audio = (1 - wide[..., 0]) * b["codes"] + wide[..., 0] * noise_like(b["codes"])
         with autocast():
-            return both_passes(student, b, context, level, video, audio)
+            return both_passes(dit, b, context, notes, carried(b, notes), level, video, audio)
+
+    @torch.no_grad()
+    def played(b, rounds):
+        """The window as the DiT itself goes on from its first frames: after r rounds exact for the
+        first r frames that are its own. -> latents, notes"""
+        latents, notes = b["latents"], b["note"]
+        for _ in range(rounds):
+            video, _, note = forward(b, latents, notes, torch.ones(latents.shape[:2]))
+            latents = torch.cat([b["latents"][:, :OWN_FROM], video[:, OWN_FROM:]], 1)
+            notes = torch.cat([notes[:, :OWN_FROM], dit.settled(note, carried(b, notes))[:, OWN_FROM:]], 1)
+        return latents, notes
 
     def loss(b):
         shape = b["codes"].shape[:2]
         level = torch.where(torch.rand(shape) < 0.75, torch.ones(shape), torch.rand(shape))
-        context = b["latents"]
-        if loop.elapsed > 0.5 * loop.seconds and torch.rand(()) < 0.6:
-            with torch.no_grad():  # its own results as context
-                context = forward(b, context, torch.ones(shape))[0]
-        video, audio, wisp = forward(b, corrupted(context), level)
+        own = loop.elapsed > 0.75 * loop.seconds and torch.rand(()) < 0.7
+        context, notes = played(b, int(torch.randint(1, 5, ())) if own else 0)
+        notes = shaken(notes)
+        video, audio, note = forward(b, corrupted(faded(context, b["estimate"])), notes, level)
         weight = 1 / level.clamp(min=0.5)
-        error = ((video - b["latents"]).square().mean((-1, -2)) * weight).mean()
+        lit = (b["latents"] - b["estimate"]).square().mean(-1) > LIT
+        error = (video - b["latents"]).square().mean(-1) * (1 + (LIT_WEIGHT - 1) * lit)
+        error = (error.mean(-1) * weight).mean()
         sound = ((audio - b["codes"]).square().mean(-1) * weight).mean()
-        alive, place = wisp_targets(b)
-        known = alive.clone()
-        known[:, :2] = 0  # nothing can be known yet
-        aside = (F.binary_cross_entropy_with_logits(wisp[..., 0], alive)
-                 + ((wisp[..., 1:] - place).square().sum(-1) * known).mean())
-        return error + 0.15 * sound + 0.1 * aside
+        return error + 0.15 * sound + note_loss(note, b["note"], carried(b, notes))
 
     held_n = torch.arange(held_out).repeat(4)
     held = walks.windows(world, held_n, torch.arange(4).repeat_interleave(held_out) * 60)
+    held["apart"] = held["apart"].bool()
     # Tokens that the wisp changes much: where the estimate is far off.
-    lit = (held["latents"] - held["estimate"]).square().mean(-1) > 0.5
+    lit = (held["latents"] - held["estimate"]).square().mean(-1) > LIT
 
     def evaluate():
         torch.manual_seed(14)
-        video, audio, wisp = forward(held, held["latents"], torch.ones(held["codes"].shape[:2]))
-        lives = held["wisp"][..., 0] > 0.5
-        new = torch.zeros_like(lit)
-        new[:, 1:] = (lives[:, 1:] & ~lives[:, :-1])[..., None]
-        late = torch.zeros_like(lit)
-        late[:, 4:] = True
-        error = (video - held["latents"]).square().mean(-1)
+        lives = held["note"][..., 0] > 0.5
+        new = (lives & (held["note before"][..., 0] < 0.5))[..., None] & torch.ones_like(lit)
+        late = (torch.arange(FRAMES) >= 4)[:, None]
         before = (held["estimate"] - held["latents"]).square().mean(-1)
-        alive, place = wisp_targets(held)
-        off = 2 * (wisp[..., 1:] - place).norm(dim=-1)[:, 4:][alive[:, 4:] > 0]
+        ones = torch.ones(held["codes"].shape[:2])
+        video, audio, note = forward(held, held["latents"], held["note"], ones)
+        note = dit.settled(note, carried(held, held["note"]))
+        error = (video - held["latents"]).square().mean(-1)
+        alone, _, _ = forward(held | {"apart": torch.ones_like(held["apart"])}, held["latents"],
+                              held["note"], ones)
+        alone = (alone - held["latents"]).square().mean(-1)
+        latents, notes = played(held, FRAMES)
+        own = (latents - held["latents"]).square().mean(-1)
+        old = lives & late[:, 0]
+
+        def off(notes):
+            return 2 * (notes - held["note"])[old][:, 1:3].norm(dim=-1).median().item()
+
         return {"wisp tokens": error[lit & late].mean().item(),
                 "new wisps": error[lit & new].mean().item(),
+                "from notes alone": alone[lit & late].mean().item(),
+                "played": own[lit & late].mean().item(),
                 "renderer's": before[lit & late].mean().item(),
                 "others": error[~lit & late].mean().item(),
                 "others, renderer's": before[~lit & late].mean().item(),
                 "sound": (audio - held["codes"]).square().mean().item(),
-                "wisp cells off": off.median().item()}
+                "cells off": off(note), "played, cells off": off(notes),
+                "played, gone": 1 - notes[old][:, 0].mean().item(),
+                "played, not gone": notes[held["note"][..., 0] < 0.5][:, 0].mean().item()}
 
     loop.run(batches, loss, evaluate, 120)

@@ -12,6 +12,7 @@ import json
 import struct
 import time
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,16 @@ class Match:
 
     def lit(self, t):
         return simulator.wisp_mask(self.states[t], self.wisps[t])
+
+
+def noted_wisps(session):
+    """The wisps that sessions have noted, as the simulator has them [N, 6]."""
+    last = session.memories[(session.frame - 1) % len(session.memories)]
+    there, ahead, right = last.note[:, 0], 2 * last.note[:, 1], 2 * last.note[:, 2]
+    x, y, heading = session.state[:, :3].unbind(-1)
+    place = torch.stack([x + ahead * heading.cos() + right * heading.sin(),
+                         y + ahead * heading.sin() - right * heading.cos()], -1)
+    return F.pad(torch.cat([there[:, None], place], -1), (0, 3)).numpy()
 
 
 def plain(world, session):
@@ -175,7 +186,8 @@ def long(world, quick):
         if t % every:
             continue
         made, state = shown(frame), match.session.state.numpy()
-        truth = real(state, match.themes, None)  # the same place: its edges and light
+        # The same place with the same wisp: its edges and light.
+        truth = real(state, match.themes, noted_wisps(match.session))
         rows.append([edges(made), edges(truth), made.mean(), truth.mean(),
                      made.std((1, 2)).mean(), truth.std((1, 2)).mean(),
                      (theme_of(world, made) == match.themes).mean(),
@@ -260,7 +272,8 @@ def seed_images(world, quick):
 
 def ablations(world, quick):
     """One frame further with: everything; another session's cache; no cache; no DiT. PSNR of mean
-    MSE within the simulator's wisp, where it was in sight for two frames; and of the sound."""
+    MSE within the simulator's wisp, where it was in sight for two frames; and of the sound, where
+    the simulator's next one is the same (no step was counted wrong before)."""
     count, moments = (12, 2) if quick else (48, 8)
     match = Match(world, 82, count, 16 + 6 * moments)
     wisp = {name: [] for name in ("whole", "swapped cache", "no cache", "no DiT")}
@@ -271,10 +284,13 @@ def ablations(world, quick):
             seen = (lit.sum((1, 2)) > 20) & (earlier.sum((1, 2)) > 20)
             truth = match.truth(t)
             heard_ = simulator.sound(match.states[t - 1], match.states[t], match.themes)
+            in_step = (match.session.state.numpy() == match.states[t - 1])[:, 3:].all(1)
             for name in wisp:
                 other = Session.restore(world, match.session.snapshot())
                 if name == "swapped cache":
                     other.keys, other.values = other.keys.roll(6, 1), other.values.roll(6, 1)
+                    other.memories = [m and replace(m, note=m.note.roll(6, 0))
+                                      for m in other.memories]
                 if name == "no cache":
                     other.memories = [None] * len(other.memories)
                 frame = other.step(match.actions[t - 1])
@@ -282,7 +298,8 @@ def ablations(world, quick):
                 samples = frame.samples.numpy() * (name != "no DiT")
                 error = ((made - truth) ** 2).mean(-1)
                 wisp[name] += [error[i][lit[i]].mean() for i in np.flatnonzero(seen)]
-                sound[name] += [((samples - heard_) ** 2).mean()]
+                in_step &= (other.state.numpy() == match.states[t])[:, 3:].all(1)
+                sound[name] += [((samples - heard_) ** 2)[in_step].mean()]
         match.session.step(match.actions[t - 1], picture=False)
     return {"cases": len(wisp["whole"]),
             "wisp_db": {name: float(db(np.mean(x))) for name, x in wisp.items()},

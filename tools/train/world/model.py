@@ -37,7 +37,7 @@ CONFIG = {
     "renderer": {"rays": 10, "stride": 6, "width": 320, "layers": 4},
     "dit": {"width": 192, "layers": 4, "heads": 3, "head_dim": 64, "mlp": 768, "condition": 128,
             "rope_pairs": [12, 10, 10], "rope_base": 100.0, "window": 12, "renderer": True,
-            "sigmas": [1.0], "events": 4},
+            "sigmas": [1.0], "events": 4, "note": 6},
     "latent": {"rows": 4, "columns": 4, "channels": 48},
     "audio_channels": 16,
     "encoder": [48, 96, 160],
@@ -329,7 +329,12 @@ class Block(nn.Module):
 
 
 class Dit(nn.Module):
-    """One pass over one frame's 18 tokens, attending to cached frames and to itself."""
+    """One pass over one frame's 18 tokens, attending to cached frames and to itself.
+
+    The state token makes a *note* [6] of what lives by chance, as the video tokens make the picture:
+    whether something is there (predicted: a logit; kept: 0 or 1), how far ahead and to the right
+    (cells / 2), its speed ahead and to the right (a tenth of a cell a tick), ticks out of sight / 8.
+    The ring keeps it with the frame's keys and values; the next frame begins from it."""
 
     def __init__(self, c=CONFIG):
         super().__init__()
@@ -337,6 +342,7 @@ class Dit(nn.Module):
         width, channels = d["width"], latent["channels"]
         self.rope = Rope(c)
         conditions = 8 + 7 + len(c["themes"]) + d["events"] + 4 + 2 + sum(c["state"].values()) + 3
+        conditions += d["note"] + 2
         self.condition_in = nn.Linear(conditions, width)
         self.condition_out = nn.Linear(width, d["condition"])
         self.video_in = nn.Linear(channels, width)
@@ -350,11 +356,14 @@ class Dit(nn.Module):
         self.final = nn.Linear(d["condition"], 2 * width)
         self.video_out = nn.Linear(width, channels)
         self.audio_out = nn.Linear(width, c["audio_channels"])
+        self.note_out = nn.Linear(width, d["note"])
+        self.note_past = nn.Linear(conditions, d["note"], bias=False)
 
-    def facts(self, sigma, before, state, action, theme, events):
-        """What a frame is conditioned on -> [N, 49]. sigma [N]; before, state [N, 6]: the state
+    def facts(self, sigma, before, state, action, theme, events, note):
+        """What a frame is conditioned on -> [N, 57]. sigma [N]; before, state [N, 6]: the state
         before and after the action [N, 7]; theme [N, 6] one-hot; events [N, 4]: the frame's noise
-        for what chance decides."""
+        for what chance decides; note [N, 6]: the frame's own or, before it has one, the one carried
+        along."""
         d = self.c["dynamics"]
         level = harmonics(sigma * (math.pi / 2), 4)
         moved = (state[:, :2] - before[:, :2]) / d["move"]
@@ -365,11 +374,44 @@ class Dit(nn.Module):
         turn = (turn - 2 * math.pi * torch.floor(turn / (2 * math.pi) + 0.5)) / d["turn"]
         return torch.cat([level, action, theme, events, harmonics(state[:, 2], 2),
                           state[:, :2] / 5 - 1, one_hots(state, self.c),
-                          torch.stack([forward, right, turn], -1)], -1)
+                          torch.stack([forward, right, turn], -1), self.sighted(note)], -1)
 
     def condition(self, facts):
-        """[N, 49] -> [N, 128]"""
+        """[N, 57] -> [N, 128]"""
         return F.silu(self.condition_out(F.silu(self.condition_in(facts))))
+
+    @staticmethod
+    def sighted(note):
+        """What a note says to the eye [N, 6] -> [N, 8]: itself, the tangent to the right, one over
+        the cells ahead."""
+        near = note[:, :1] / (2 * note[:, 1:2]).clamp(min=0.3)
+        return torch.cat([note, 2 * note[:, 2:3] * near, near], -1)
+
+    @staticmethod
+    def carried(note, before, state):
+        """The note of the frame before [..., 6] as the player sees it after his own move from
+        `before` to `state` [..., 6]."""
+        move = (before[..., :2] - state[..., :2]) / 2
+        sine, cosine = state[..., 2].sin(), state[..., 2].cos()
+        forward = move[..., 0] * cosine + move[..., 1] * sine
+        right = move[..., 0] * sine - move[..., 1] * cosine
+        turn = state[..., 2] - before[..., 2]
+        sine, cosine = turn.sin(), turn.cos()
+        there, ahead, aside, fast, slip, hidden = note.unbind(-1)
+        return torch.stack([there, ahead * cosine - aside * sine + there * forward,
+                            ahead * sine + aside * cosine + there * right,
+                            fast * cosine - slip * sine, fast * sine + slip * cosine, hidden], -1)
+
+    @staticmethod
+    def settled(note, carried):
+        """A predicted note as it is kept [..., 6]: something is there or it is not, what was there
+        moves on with its new speed, and frames out of sight are whole ones."""
+        there = (note[..., :1] > 0).to(note.dtype)
+        place = torch.where(carried[..., :1] > 0, carried[..., 1:3] + note[..., 3:5] / 20,
+                            note[..., 1:3])
+        rest = torch.cat([place, note[..., 3:5], torch.round(8 * note[..., 5:]) / 8],
+                         -1).clamp(-2, 2)
+        return there * torch.cat([there, rest], -1)
 
     def embed(self, video, estimate, columns, audio, facts):
         """video, estimate [N, 16, 48], columns [N, 4, 480], audio [N, 16] -> [N, 18, 192].
@@ -379,11 +421,13 @@ class Dit(nn.Module):
         rest = torch.stack([self.audio_in(audio), self.state_in(facts)], 1)
         return torch.cat([x, rest], 1) + self.tokens
 
-    def head(self, x, condition, estimate):
-        """-> video [N, 16, 48], added to the estimate; audio [N, 16]"""
+    def head(self, x, condition, estimate, facts):
+        """-> video [N, 16, 48], added to the estimate; audio [N, 16]; note [N, 6], added to what
+        follows in a straight line from the facts"""
         shift, scale = self.final(condition)[:, None].chunk(2, -1)
         x = rms_norm(x, self.c["norm_epsilon"]) * (1 + scale) + shift
-        return estimate + self.video_out(x[:, :-2]), self.audio_out(x[:, -2])
+        return (estimate + self.video_out(x[:, :-2]), self.audio_out(x[:, -2]),
+                self.note_out(x[:, -1]) + self.note_past(facts))
 
     def run(self, x, condition, frame, keys, values):
         """One pass for N sessions at the same frame number. x [N, 18, 192], condition [N, 128];

@@ -53,6 +53,7 @@ class Memory:
     events: torch.Tensor  # [N, 4]
     residual: torch.Tensor  # [N, 16, 48]: latents less the estimate
     audio: torch.Tensor  # [N, 16]
+    note: torch.Tensor  # [N, 6]
 
 
 class Session:
@@ -113,8 +114,12 @@ class Session:
         residual = torch.zeros_like(estimate) if latents is None else latents - estimate
         self._commit(Memory(0, self.state, self.state, torch.zeros(count, 7),
                             torch.zeros(count, self.c["dit"]["events"]), residual,
-                            torch.zeros(count, self.c["audio_channels"])), estimate, columns)
+                            torch.zeros(count, self.c["audio_channels"]), self._no_note()),
+                     estimate, columns)
         self.frame = 1
+
+    def _no_note(self):
+        return torch.zeros(len(self.seeds), self.c["dit"]["note"])
 
     def _estimate(self, state):
         """-> the renderer's latents [N, 16, 48] (zeros without one), columns [N, 4, 480]"""
@@ -136,31 +141,37 @@ class Session:
         video, audio, events = noise.split([video, audio, events], -1)
         return video.unflatten(1, (-1, latent["channels"])), audio, events
 
-    def _pass(self, frame, sigma, video, audio, estimate, columns, before, state, action, events):
-        """-> video [N, 16, 48], audio [N, 16], keys, values [layers, N, 18, heads, 64]"""
+    def _pass(self, frame, sigma, video, audio, note, estimate, columns, before, state, action,
+              events):
+        """-> video [N, 16, 48], audio [N, 16], note [N, 6], keys, values [layers, N, 18, heads,
+        64]"""
         dit = self.world.dit
-        facts = dit.facts(torch.full((len(self.seeds),), sigma), before, state, action, self.theme, events)
+        facts = dit.facts(torch.full((len(self.seeds),), sigma), before, state, action, self.theme,
+                          events, note)
         condition = dit.condition(facts)
         x = dit.embed(video, estimate, columns, audio, facts)
         used = [i for i, memory in enumerate(self.memories) if memory]
         x, keys, values = dit.run(x, condition, frame, self.keys[:, :, used], self.values[:, :, used])
-        return *dit.head(x, condition, estimate), keys, values
+        return *dit.head(x, condition, estimate, facts), keys, values
 
     def _denoise(self, frame, estimate, columns, *conditions):
         """Few-step flow matching: x = (1 - sigma) latents + sigma noise; each pass predicts the
-        latents. -> video [N, 16, 48], audio [N, 16]"""
+        latents. -> video [N, 16, 48], audio [N, 16], note [N, 6]"""
         noise_video, noise_audio, _ = self._noise(frame)
+        last = self.memories[(frame - 1) % len(self.memories)]
+        carried = self.world.dit.carried(last.note if last else self._no_note(), *conditions[:2])
         video, audio = torch.zeros_like(noise_video), torch.zeros_like(noise_audio)
         for sigma in self.c["dit"]["sigmas"]:
-            video, audio, _, _ = self._pass(
+            video, audio, note, _, _ = self._pass(
                 frame, sigma, (1 - sigma) * video + sigma * noise_video,
-                (1 - sigma) * audio + sigma * noise_audio, estimate, columns, *conditions)
-        return video, audio
+                (1 - sigma) * audio + sigma * noise_audio, carried, estimate, columns, *conditions)
+        return video, audio, self.world.dit.settled(note, carried)
 
     def _commit(self, m, estimate, columns):
         """One pass at sigma 0 over what was made; its keys and values go into the ring."""
-        _, _, keys, values = self._pass(m.frame, 0.0, estimate + m.residual, m.audio, estimate,
-                                        columns, m.before, m.state, m.action, m.events)
+        _, _, _, keys, values = self._pass(m.frame, 0.0, estimate + m.residual, m.audio, m.note,
+                                           estimate, columns, m.before, m.state, m.action,
+                                           m.events)
         slot = m.frame % len(self.memories)
         self.keys[:, :, slot], self.values[:, :, slot] = keys, values
         self.memories[slot] = m
@@ -173,10 +184,11 @@ class Session:
         estimate, columns = self._estimate(self.state)
         events = self._noise(self.frame)[2]
         conditions = before, self.state, action, events
-        video, audio = self._denoise(self.frame, estimate, columns, *conditions)
+        video, audio, note = self._denoise(self.frame, estimate, columns, *conditions)
         pixels = self.world.autoencoder.decode(video).permute(0, 2, 3, 1) if picture else None
         samples = self.world.audio.decode(audio)
-        self._commit(Memory(self.frame, *conditions, video - estimate, audio), estimate, columns)
+        self._commit(Memory(self.frame, *conditions, video - estimate, audio, note), estimate,
+                     columns)
         self.frame += 1
         return Frame(pixels, samples)
 
