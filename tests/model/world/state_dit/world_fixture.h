@@ -75,7 +75,8 @@ inline std::unique_ptr<StateDit> NewModel(std::shared_ptr<const World> world,
   return *std::move(model);
 }
 
-inline std::shared_ptr<const Prepared> PreparedScene(const Model& model, RawInput input = {}) {
+inline std::shared_ptr<const Prepared> PreparedScene(const Model& model,
+                                                     const RawInput& input = {}) {
   auto prepared = model.Prepare(input);
   EXPECT_TRUE(prepared.ok()) << prepared.status();
   return *std::move(prepared);
