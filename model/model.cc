@@ -16,4 +16,18 @@ absl::string_view StageName(Stage stage) {
   return "unknown";
 }
 
+bool CanRun(const Work& work, Stage stage) {
+  switch (stage) {
+    case Stage::kPrefill:
+      return work.prefill;
+    case Stage::kGenerate:
+      return work.generate;
+    case Stage::kDecode:
+      return work.decode_frames > 0;
+    case Stage::kCommit:
+      return work.commit;
+  }
+  return false;
+}
+
 }  // namespace firstbyte

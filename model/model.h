@@ -142,6 +142,7 @@ struct Work {
   bool done = false;         // closed, and all media has been taken
   bool any() const { return prefill || generate || decode_frames > 0 || commit; }
 };
+bool CanRun(const Work& work, Stage stage);  // whether it could join a step of this stage
 
 struct MarkerAt {
   std::string id;

@@ -45,7 +45,7 @@ void FillStages(const Engine& engine, const StepMeter::Reading& reading, v1::Lan
   int64_t steps = 0, sessions = 0;
   for (const StepMeter::StageSteps& in : reading.stages) {
     v1::StageStats* stage = out->add_stages();
-    stage->set_model(engine.models()[in.model]->name);
+    stage->set_model(engine.info(in.model).name);
     stage->set_stage(std::string(StageName(in.stage)));
     stage->set_step_rate(static_cast<double>(in.steps) / window);
     SetDuration(in.mean_step(), stage->mutable_mean_step_duration());
@@ -62,10 +62,10 @@ void FillStages(const Engine& engine, const StepMeter::Reading& reading, v1::Lan
 
 void FillSlots(Engine& engine, int lane, v1::LaneStats* out) {
   int used = 0, total = 0;
-  for (size_t model = 0; model < engine.models().size(); ++model) {
-    const auto usage = engine.admission().usage(static_cast<int>(model), lane);
+  for (int model = 0; model < engine.model_count(); ++model) {
+    const auto usage = engine.admission().usage(model, lane);
     v1::ModelSlots* slots = out->add_models();
-    slots->set_model(engine.models()[model]->name);
+    slots->set_model(engine.info(model).name);
     slots->set_slots_used(usage.used);
     slots->set_slots_total(usage.total);
     used += usage.used;

@@ -67,6 +67,7 @@ Engine::Engine(std::vector<LazyModel> listed, int lanes, const LaneOptions& opti
   for (LazyModel& model : listed) {
     any_lazy |= model.open != nullptr;
     entries_.push_back(std::make_unique<Entry>());
+    entries_.back()->info = &entries_.back()->said.emplace_back(model.info);
     entries_.back()->lazy = std::move(model);
   }
   for (int i = 0; i < lanes; ++i) lanes_.push_back(NewLane(i, options));
@@ -123,6 +124,7 @@ absl::Status Engine::Install(int index, std::vector<std::unique_ptr<Model>> copi
   Entry& entry = *entries_[index];
   entry.block_cost = costs[0].block;
   const Model* const model = copies[0].get();
+  if (model->info() != *entry.info) entry.info = &entry.said.emplace_back(model->info());
   for (size_t i = 0; i < lanes_.size(); ++i) {
     ledger_.SetCost(index, static_cast<int>(i), costs[i].session);
     lanes_[i]->Add(index, std::move(copies[i]), std::move(costs[i]));
@@ -182,10 +184,7 @@ absl::Duration Engine::block_cost(int index) const {
 
 std::vector<const ModelInfo*> Engine::models() const {
   std::vector<const ModelInfo*> infos;
-  for (const auto& entry : entries_) {
-    const Model* model = entry->model;
-    infos.push_back(model != nullptr ? &model->info() : &entry->lazy.info);
-  }
+  for (const auto& entry : entries_) infos.push_back(entry->info);
   return infos;
 }
 

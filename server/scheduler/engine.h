@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <functional>
+#include <list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,9 +37,11 @@ class Engine {
       AdmissionLimits limits = {}, std::vector<LazyModel> lazy = {});
   ~Engine();  // waits for a load that is under way
 
-  // In ledger order. What a lazy model says of itself moves and gains a version when it is loaded;
-  // both places live as long as the engine.
-  std::vector<const ModelInfo*> models() const;
+  // What model `index` of the ledger says of itself. A lazy one moves and gains a version when it
+  // is loaded; both places live as long as the engine.
+  int model_count() const { return static_cast<int>(entries_.size()); }
+  const ModelInfo& info(int index) const { return *entries_[index]->info.load(); }
+  std::vector<const ModelInfo*> models() const;  // of all, in ledger order
   // Index of the voice model that `model` and `voice` name (empty: any); kNotFound says which is
   // unknown.
   absl::StatusOr<int> Find(absl::string_view model, absl::string_view voice) const;
@@ -69,9 +72,11 @@ class Engine {
  private:
   struct Entry {
     LazyModel lazy;             // `open` is empty for one that was resident from the start
-    absl::Duration block_cost;  // set before `model`
-    std::atomic<const Model*> model = nullptr;  // lane 0's copy
-    std::vector<LoadDone> waiting;              // guarded by mu_
+    std::list<ModelInfo> said;  // by it, the newest last; added to by whoever loads it
+    std::atomic<const ModelInfo*> info = nullptr;  // the newest
+    absl::Duration block_cost;                     // set before `model`
+    std::atomic<const Model*> model = nullptr;     // lane 0's copy
+    std::vector<LoadDone> waiting;                 // guarded by mu_
   };
 
   Engine(std::vector<LazyModel> listed, int lanes, const LaneOptions& options,

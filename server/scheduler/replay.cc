@@ -10,20 +10,6 @@
 namespace firstbyte {
 namespace {
 
-bool CanRun(const Work& work, Stage stage) {
-  switch (stage) {
-    case Stage::kPrefill:
-      return work.prefill;
-    case Stage::kGenerate:
-      return work.generate;
-    case Stage::kDecode:
-      return work.decode_frames > 0;
-    case Stage::kCommit:
-      return work.commit;
-  }
-  return false;
-}
-
 class Replayer {
  public:
   Replayer(const FlightLog& log, absl::Span<const std::unique_ptr<Model>> models)

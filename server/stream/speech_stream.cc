@@ -107,7 +107,7 @@ absl::Status SpeechStream::Take(SpeechConfig config) {
 absl::Status SpeechStream::Admit(const SpeechConfig& config) {
   auto model = context_.engine->Find(config.model, config.voice);
   if (!model.ok()) return model.status();
-  const ModelInfo& info = *context_.engine->models()[*model];
+  const ModelInfo& info = context_.engine->info(*model);
   const VoiceInfo& voice = VoiceNamed(info, config.voice);
   if (absl::Status status = CheckVoice(info, voice, config); !status.ok()) return status;
   {
@@ -167,7 +167,7 @@ void SpeechStream::Loaded(const absl::Status& status) {
 void SpeechStream::OpenSession() {
   MutexLock lock(&mu_);
   if (!opening_) return;  // ended meanwhile
-  opening_->started.model_digest = context_.engine->model(model_).info().version;
+  opening_->started.model_digest = context_.engine->info(model_).version;
   outbox_.Put({std::move(opening_->started), absl::InfiniteFuture()});
   lane_ = &context_.engine->lane(opening_->request.seat.lane());
   opening_->request.port = shared_from_this();

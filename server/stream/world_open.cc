@@ -139,7 +139,7 @@ absl::Status WorldStream::Begin(const std::shared_ptr<Opening>& opening,
 absl::Status WorldStream::Choose(const std::string& model, Opening* opening) {
   auto found = context_.engine->FindWorld(model);
   if (!found.ok()) return found.status();
-  const ModelInfo& info = *context_.engine->models()[*found];
+  const ModelInfo& info = context_.engine->info(*found);
   const OpenWorld& open = opening->open;
   auto media = WorldMedia::Create(info, open);
   if (!media.ok()) return media.status();
@@ -175,7 +175,7 @@ absl::Status WorldStream::Choose(const std::string& model, Opening* opening) {
 // Says nothing against a model whose blocks have not been measured yet.
 absl::Status WorldStream::CheckPace(int model, const OpenWorld& open) const {
   const absl::Duration cost = context_.engine->block_cost(model);
-  const absl::Duration period = BlockPeriod(*context_.engine->models()[model]->world, open);
+  const absl::Duration period = BlockPeriod(*context_.engine->info(model).world, open);
   if (open.pacing != Pacing::kRealtime || cost <= period) return absl::OkStatus();
   return Error(absl::StatusCode::kResourceExhausted, "FPS_TOO_HIGH",
                absl::StrCat("one block takes ", absl::FormatDuration(cost)), "open.target_fps");
@@ -212,7 +212,7 @@ void WorldStream::OpenChosen() {
   {
     MutexLock lock(&mu_);
     opening.swap(awaiting_model_);
-    info_ = context_.engine->models()[model_];  // it may have been the one that was listed
+    info_ = &context_.engine->info(model_);  // it may have been the one that was listed
   }
   if (!opening) return;  // ended meanwhile
   absl::Status pace = CheckPace(model_, opening->open);

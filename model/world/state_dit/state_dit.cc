@@ -9,20 +9,6 @@
 namespace firstbyte::state_dit {
 namespace {
 
-bool Wants(const Work& work, Stage stage) {
-  switch (stage) {
-    case Stage::kPrefill:
-      return work.prefill;
-    case Stage::kGenerate:
-      return work.generate;
-    case Stage::kDecode:
-      return work.decode_frames > 0;
-    case Stage::kCommit:
-      return work.commit;
-  }
-  return false;
-}
-
 WorldInfo WorldOf(const Config& config, const Rings& rings) {
   WorldInfo world;
   world.description = config.description;
@@ -116,7 +102,7 @@ void StateDit::Choose(Stage stage, absl::Span<Session* const> batch) {
   running_.clear();
   places_in_batch_.clear();
   for (size_t i = 0; i < batch.size(); ++i) {
-    if (!Wants(batch[i]->work(), stage)) continue;
+    if (!CanRun(batch[i]->work(), stage)) continue;
     running_.push_back(static_cast<WorldSession*>(batch[i]));
     places_in_batch_.push_back(i);
   }

@@ -52,7 +52,7 @@ TEST_F(EngineTest, ALazyModelIsFoundBeforeItIsLoadedAndIsNoDefault) {
   EXPECT_EQ(*engine_->Find("later", ""), 1);
   EXPECT_EQ(*engine_->Find("", ""), 0);
   EXPECT_FALSE(engine_->resident(1));
-  EXPECT_EQ(engine_->models()[1]->version, "");
+  EXPECT_EQ(engine_->info(1).version, "");
   EXPECT_EQ(loads_, 0);
 }
 
@@ -101,7 +101,7 @@ TEST_F(EngineTest, ManyThreadsShareOneLoadAndFindTheModelOnEveryLane) {
   for (auto& thread : threads) thread.join();
   EXPECT_EQ(spoke, 8);
   EXPECT_EQ(loads_, 1);
-  EXPECT_NE(engine_->models()[1]->version, "");
+  EXPECT_NE(engine_->info(1).version, "");
   EXPECT_EQ(engine_->admission().usage(1).used, 0);
 }
 
