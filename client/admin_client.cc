@@ -42,9 +42,11 @@ absl::StatusOr<v1::LoadModelResponse> AdminClient::LoadModel(const std::string& 
   return UnaryCall(*stub_, &v1::AdminService::Stub::LoadModel, request, absl::InfiniteDuration());
 }
 
-absl::StatusOr<v1::UnloadModelResponse> AdminClient::UnloadModel(const std::string& name) {
+absl::StatusOr<v1::UnloadModelResponse> AdminClient::UnloadModel(
+    const std::string& name, std::optional<absl::Duration> within) {
   v1::UnloadModelRequest request;
   request.set_name(name);
+  if (within) *request.mutable_drain_duration() = ToProto(*within);
   return UnaryCall(*stub_, &v1::AdminService::Stub::UnloadModel, request, absl::InfiniteDuration());
 }
 

@@ -30,7 +30,9 @@ class AdminClient {
   absl::StatusOr<v1::ListModelsResponse> ListModels();
   // These two take as long as the server does.
   absl::StatusOr<v1::LoadModelResponse> LoadModel(const std::string& name);
-  absl::StatusOr<v1::UnloadModelResponse> UnloadModel(const std::string& name);
+  // `within`: how long its streams may still run; nullopt: until they end.
+  absl::StatusOr<v1::UnloadModelResponse> UnloadModel(
+      const std::string& name, std::optional<absl::Duration> within = std::nullopt);
   absl::StatusOr<v1::GetStatsResponse> GetStats();
   // `within`: how long streams may still run; nullopt: as the server is configured.
   absl::StatusOr<v1::DrainResponse> Drain(std::optional<absl::Duration> within);

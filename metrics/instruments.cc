@@ -246,7 +246,8 @@ std::vector<Instrument> ServerInstruments() {
        Kind::kGauge,
        {"model"},
        {},
-       "1 when the model is loaded; 0 for a lazy one that no request has needed yet."},
+       "1 when the model is loaded; 0 for a lazy one that no request has needed yet, and for one "
+       "that was unloaded."},
       {"firstbyte_lane_load_ratio",
        Kind::kGauge,
        {"lane"},

@@ -26,8 +26,8 @@ constexpr char kOther[] = "OTHER";
 constexpr const char* kStages[] = {"prefill", "generate", "decode"};
 constexpr char kCommit[] = "commit";  // worlds only
 constexpr const char* kRejectReasons[] = {
-    "NO_SLOT",   "OVERLOAD",       "TTFB_TARGET", "DEADLINE_TOO_SHORT", "TENANT_QUOTA",
-    "NO_MEMORY", "TOO_MANY_CALLS", "DRAINING",    "STARTING",           kOther};
+    "NO_SLOT",        "OVERLOAD", "TTFB_TARGET", "DEADLINE_TOO_SHORT", "TENANT_QUOTA", "NO_MEMORY",
+    "TOO_MANY_CALLS", "DRAINING", "STARTING",    "MODEL_UNLOADING",    kOther};
 constexpr absl::Duration kGpuPeriod = absl::Seconds(1);
 constexpr int kCodeCount = 17;  // gRPC's canonical codes, OK to UNAUTHENTICATED
 

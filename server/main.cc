@@ -82,7 +82,8 @@ int Run(const Config& config, const std::string& binary) {
   if (!host.ok()) return Fail(kNotStarted, host.status());
   auto models = OpenModels(config, binary);
   if (!models.ok()) return Fail(kNotStarted, models.status());
-  absl::Status serving = (*host)->Serve(std::move(models->lanes), std::move(models->lazy));
+  absl::Status serving =
+      (*host)->Serve(std::move(models->lanes), std::move(models->lazy), std::move(models->sources));
   if (!serving.ok()) return Fail(kNotStarted, serving);
   LogInfo("ready", {{"version", kVersion},
                     {"listen", config.listen},

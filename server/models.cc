@@ -44,6 +44,21 @@ absl::StatusOr<Copies> OpenOne(const Config& config, const std::string& dir,
   return OpenModelFolder(absl::StrCat(dir, "/", name), OptionsOf(config));
 }
 
+// `slots`: what was listed is what there will be, whenever it is loaded.
+absl::StatusOr<ModelSource> SourceOf(const Config& config, const std::string& dir,
+                                     const std::string& name, int slots) {
+  Config sized = config;
+  sized.max_streams = slots;
+  ModelSource source{.open = [sized, dir, name] { return OpenOne(sized, dir, name); },
+                     .architecture = name};
+  if (IsScripted(name)) return source;
+  absl::StatusOr<ModelFiles> files = LookIntoModelFolder(absl::StrCat(dir, "/", name));
+  if (!files.ok()) return files.status();
+  source.architecture = files->family;
+  source.weight_bytes = files->weight_bytes;
+  return source;
+}
+
 absl::StatusOr<LazyModel> ListOne(const Config& config, const std::string& dir,
                                   const std::string& name) {
   absl::StatusOr<ModelInfo> info = absl::UnknownError("");
@@ -53,9 +68,23 @@ absl::StatusOr<LazyModel> ListOne(const Config& config, const std::string& dir,
     info = DescribeModelFolder(absl::StrCat(dir, "/", name), OptionsOf(config));
   }
   if (!info.ok()) return info.status();
-  Config sized = config;
-  sized.max_streams = info->slots;  // what was listed is what there will be
-  return LazyModel{*std::move(info), [sized, dir, name] { return OpenOne(sized, dir, name); }};
+  absl::StatusOr<ModelSource> source = SourceOf(config, dir, name, info->slots);
+  if (!source.ok()) return source.status();
+  LogInfo("model_listed", {{"model", name}, {"slots", info->slots}});
+  return LazyModel{*std::move(info), *std::move(source)};
+}
+
+absl::Status AddResident(const Config& config, const std::string& dir, const std::string& name,
+                         ServedModels* models) {
+  absl::StatusOr<Copies> copies = OpenOne(config, dir, name);
+  if (!copies.ok()) return copies.status();
+  const int slots = (*copies)[0]->info().slots;
+  absl::StatusOr<ModelSource> source = SourceOf(config, dir, name, slots);
+  if (!source.ok()) return source.status();
+  models->sources.push_back(*std::move(source));
+  for (int i = 0; i < config.lanes; ++i) models->lanes[i].push_back(std::move((*copies)[i]));
+  LogInfo("model_loaded", {{"model", name}, {"slots", slots}});
+  return absl::OkStatus();
 }
 
 // Names of the models to serve, the lazy ones among them; `dir` becomes the folder they are in.
@@ -94,14 +123,10 @@ absl::StatusOr<ServedModels> OpenModels(const Config& config, const std::string&
     if (Contains(config.lazy_models, name)) {
       absl::StatusOr<LazyModel> lazy = ListOne(config, dir, name);
       if (!lazy.ok()) return lazy.status();
-      LogInfo("model_listed", {{"model", name}, {"slots", lazy->info.slots}});
       models.lazy.push_back(*std::move(lazy));
-      continue;
+    } else if (auto added = AddResident(config, dir, name, &models); !added.ok()) {
+      return added;
     }
-    absl::StatusOr<Copies> copies = OpenOne(config, dir, name);
-    if (!copies.ok()) return copies.status();
-    for (int i = 0; i < config.lanes; ++i) models.lanes[i].push_back(std::move((*copies)[i]));
-    LogInfo("model_loaded", {{"model", name}, {"slots", models.lanes[0].back()->info().slots}});
   }
   return models;
 }

@@ -14,6 +14,7 @@ namespace firstbyte {
 
 struct ServedModels {
   std::vector<std::vector<std::unique_ptr<Model>>> lanes;  // [lane][model], the default first
+  std::vector<ModelSource> sources;                        // of these
   std::vector<LazyModel> lazy;
 };
 

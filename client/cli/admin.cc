@@ -65,14 +65,33 @@ int Models(const AdminCommand& command, AdminClient& client) {
   return Print(Table(rows));
 }
 
+// False: --within is no duration.
+bool ParseWithin(const AdminCommand& command, std::optional<absl::Duration>* within) {
+  if (command.within.empty()) return true;
+  return absl::ParseDuration(command.within, &within->emplace());
+}
+
+int BadWithin(const AdminCommand& command) {
+  return BadUsage(absl::StrCat("'", command.within, "' is not a duration, such as 10s"));
+}
+
+int Load(const AdminCommand& command, AdminClient& client) {
+  auto loaded = client.LoadModel(command.name);
+  if (!loaded.ok()) return Explain(command, loaded.status());
+  return Print(absl::StrCat(command.name, " is loaded\n"));
+}
+
+int Unload(const AdminCommand& command, AdminClient& client) {
+  std::optional<absl::Duration> within;
+  if (!ParseWithin(command, &within)) return BadWithin(command);
+  auto unloaded = client.UnloadModel(command.name, within);
+  if (!unloaded.ok()) return Explain(command, unloaded.status());
+  return Print(absl::StrCat(command.name, " is unloaded\n"));
+}
+
 int Drain(const AdminCommand& command, AdminClient& client) {
   std::optional<absl::Duration> within;
-  if (!command.within.empty()) {
-    within.emplace();
-    if (!absl::ParseDuration(command.within, &*within)) {
-      return BadUsage(absl::StrCat("'", command.within, "' is not a duration, such as 10s"));
-    }
-  }
+  if (!ParseWithin(command, &within)) return BadWithin(command);
   auto drain = client.Drain(within);
   if (!drain.ok()) return Explain(command, drain.status());
   return Print(absl::StrFormat("draining; %d streams still run\n", drain->session_count()));
@@ -135,14 +154,8 @@ int Admin(const AdminCommand& command) {
   if (command.verb == "flight") {
     return IntoFile(command, [&](const auto& write) { return client.DumpFlight(write); });
   }
-  if (command.verb == "load") {
-    auto loaded = client.LoadModel(command.name);
-    return loaded.ok() ? kExitOk : Explain(command, loaded.status());
-  }
-  if (command.verb == "unload") {
-    auto unloaded = client.UnloadModel(command.name);
-    return unloaded.ok() ? kExitOk : Explain(command, unloaded.status());
-  }
+  if (command.verb == "load") return Load(command, client);
+  if (command.verb == "unload") return Unload(command, client);
   return BadUsage(absl::StrCat("no verb '", command.verb, "'"));
 }
 

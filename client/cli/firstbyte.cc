@@ -91,6 +91,7 @@ constexpr char kAdminFooter[] =
     "Asks the server's admin port, which is not the one that speaks.\n"
     "Examples:\n"
     "  firstbyte admin info; firstbyte admin models --json\n"
+    "  firstbyte admin load aligned-mel-en; firstbyte admin unload state-dit-rooms --within 30s\n"
     "  firstbyte admin log-level debug\n"
     "  firstbyte admin trace --duration 5s --out trace.json\n"
     "  firstbyte admin flight --out flight.jsonl\n"
@@ -218,12 +219,17 @@ void CommandLine::AddAdmin(CLI::App& app) {
   verbs->add_flag("--json", admin.json, "info, models: print JSON");
   AddVerb(*verbs, "info", "Version, state, lanes");
   AddVerb(*verbs, "models", "The models it knows");
-  AddVerb(*verbs, "load", "Load a model")->add_option("model", admin.name, "Its name")->required();
-  AddVerb(*verbs, "unload", "Let a model's streams finish and free it")
-      ->add_option("model", admin.name, "Its name")
-      ->required();
-  AddVerb(*verbs, "drain", "Take no more streams, let those that run finish, end the server")
-      ->add_option("--within", admin.within, "How long they may still run, such as 10s");
+  CLI::App* load = AddVerb(*verbs, "load", "Load a model and wait until it serves");
+  CLI::App* unload = AddVerb(*verbs, "unload",
+                             "Let a model's streams finish and free its memory; Ctrl-C keeps it");
+  for (CLI::App* verb : {load, unload}) {
+    verb->add_option("model", admin.name, "Its name")->required();
+  }
+  CLI::App* drain =
+      AddVerb(*verbs, "drain", "Take no more streams, let those that run finish, end the server");
+  for (CLI::App* verb : {unload, drain}) {
+    verb->add_option("--within", admin.within, "How long they may still run, such as 10s");
+  }
   CLI::App* trace = AddVerb(*verbs, "trace", "Record what the lanes do, for ui.perfetto.dev");
   trace->add_option("--duration", admin.duration, "For how long")->capture_default_str();
   CLI::App* flight = AddVerb(*verbs, "flight", "What the flight recorders hold, to replay");

@@ -1,6 +1,8 @@
 #include "model/registry/registry.h"
 
+#include <filesystem>
 #include <fstream>
+#include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
@@ -68,6 +70,20 @@ absl::StatusOr<ModelInfo> DescribeModelFolder(const std::string& folder,
   absl::StatusOr<const Family*> family = FamilyOf(folder);
   if (!family.ok()) return family.status();
   return (*family)->describe(folder, options);
+}
+
+absl::StatusOr<ModelFiles> LookIntoModelFolder(const std::string& folder) {
+  absl::StatusOr<const Family*> family = FamilyOf(folder);
+  if (!family.ok()) return family.status();
+  ModelFiles files{.family = (*family)->type};
+  std::error_code error;  // ends the walk: then it is as much as was seen
+  for (auto file = std::filesystem::directory_iterator(folder, error);
+       !error && file != std::filesystem::directory_iterator(); file.increment(error)) {
+    if (file->path().extension() != ".safetensors") continue;
+    const auto bytes = file->file_size(error);
+    if (!error) files.weight_bytes += static_cast<int64_t>(bytes);
+  }
+  return files;
 }
 
 }  // namespace firstbyte

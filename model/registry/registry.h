@@ -1,6 +1,7 @@
 // Opens a model folder: config.json or config.yaml says which family it belongs to.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,5 +27,12 @@ absl::StatusOr<std::vector<std::unique_ptr<Model>>> OpenModelFolder(const std::s
 // millisecond. Without `version`; `slot_bytes` and `state_bytes` may be less than they will be.
 absl::StatusOr<ModelInfo> DescribeModelFolder(const std::string& folder,
                                               const ModelOptions& options);
+
+// What is in a model folder, without reading it.
+struct ModelFiles {
+  std::string family;        // as the config names it
+  int64_t weight_bytes = 0;  // of its files of tensors
+};
+absl::StatusOr<ModelFiles> LookIntoModelFolder(const std::string& folder);
 
 }  // namespace firstbyte

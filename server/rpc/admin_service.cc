@@ -9,14 +9,13 @@
 #include "base/log.h"
 #include "nlohmann/json.hpp"
 #include "server/rpc/admin_files.h"
+#include "server/rpc/admin_models.h"
 #include "server/rpc/admin_stats.h"
 #include "server/rpc/common_convert.h"
 #include "server/rpc/refusal.h"
 
 namespace firstbyte {
 namespace {
-
-constexpr absl::Duration kMaxDrain = absl::Hours(1);  // as of --drain-timeout
 
 absl::Status NotSupported(const std::string& method) {
   return Error(absl::StatusCode::kUnimplemented,
@@ -81,15 +80,19 @@ grpc::ServerUnaryReactor* AdminService::ListModels(grpc::CallbackServerContext* 
 }
 
 grpc::ServerUnaryReactor* AdminService::LoadModel(grpc::CallbackServerContext* rpc,
-                                                  const v1::LoadModelRequest*,
-                                                  v1::LoadModelResponse*) {
-  return Answer(NotSupported("LoadModel"), rpc);
+                                                  const v1::LoadModelRequest* request,
+                                                  v1::LoadModelResponse* response) {
+  const AdminContext* context = context_;
+  if (!context) return Answer(Starting(), rpc);
+  return StartLoad(*context, *request, response, rpc);
 }
 
 grpc::ServerUnaryReactor* AdminService::UnloadModel(grpc::CallbackServerContext* rpc,
-                                                    const v1::UnloadModelRequest*,
+                                                    const v1::UnloadModelRequest* request,
                                                     v1::UnloadModelResponse*) {
-  return Answer(NotSupported("UnloadModel"), rpc);
+  const AdminContext* context = context_;
+  if (!context) return Answer(Starting(), rpc);
+  return StartUnload(*context, *request, rpc);
 }
 
 grpc::ServerUnaryReactor* AdminService::GetStats(grpc::CallbackServerContext* rpc,

@@ -22,11 +22,14 @@ namespace firstbyte {
 // What there is to look at once the models are loaded.
 struct AdminContext {
   Engine* engine = nullptr;
-  const LiveStreams* streams = nullptr;
+  LiveStreams* streams = nullptr;
   const std::deque<StepMeter>* meters = nullptr;        // by lane
   const std::deque<FlightRecorder>* flights = nullptr;  // by lane; empty: nothing is recorded
   const Clock* clock = &Clock::Steady();                // the lanes'
 };
+
+// Most that a request may ask for as drain_duration; as of --drain-timeout.
+inline constexpr absl::Duration kMaxDrain = absl::Hours(1);
 
 struct AdminOptions {
   BuildInfo build;

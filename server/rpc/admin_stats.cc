@@ -26,6 +26,22 @@ v1::StreamState ToProto(StreamReport::State state) {
   return v1::STREAM_STATE_UNSPECIFIED;
 }
 
+v1::ModelState ToProto(ModelStanding::State state) {
+  switch (state) {
+    case ModelStanding::State::kUnloaded:
+      return v1::MODEL_STATE_UNLOADED;
+    case ModelStanding::State::kLoading:
+      return v1::MODEL_STATE_LOADING;
+    case ModelStanding::State::kLoaded:
+      return v1::MODEL_STATE_LOADED;
+    case ModelStanding::State::kUnloading:
+      return v1::MODEL_STATE_UNLOADING;
+    case ModelStanding::State::kFailed:
+      return v1::MODEL_STATE_FAILED;
+  }
+  return v1::MODEL_STATE_UNSPECIFIED;
+}
+
 void FillStream(const StreamReport& in, v1::StreamStats* out) {
   out->set_request_id(in.request_id);
   out->set_method(in.method);
@@ -77,15 +93,18 @@ void FillSlots(Engine& engine, int lane, v1::LaneStats* out) {
 
 }  // namespace
 
+void FillModel(const Engine& engine, int index, v1::Model* out) {
+  const ModelStanding standing = engine.standing(index);
+  out->set_name(engine.info(index).name);
+  out->set_architecture(engine.source(index).architecture);
+  out->set_state(ToProto(standing.state));
+  out->set_weight_bytes(engine.source(index).weight_bytes);
+  out->set_digest(engine.info(index).version);
+  out->set_message(standing.why);
+}
+
 void FillModels(const Engine& engine, v1::ListModelsResponse* response) {
-  const std::vector<const ModelInfo*> models = engine.models();
-  for (size_t i = 0; i < models.size(); ++i) {
-    const bool resident = engine.resident(static_cast<int>(i));
-    v1::Model* model = response->add_models();
-    model->set_name(models[i]->name);
-    model->set_state(resident ? v1::MODEL_STATE_LOADED : v1::MODEL_STATE_UNLOADED);
-    model->set_digest(models[i]->version);
-  }
+  for (int i = 0; i < engine.model_count(); ++i) FillModel(engine, i, response->add_models());
   std::sort(response->mutable_models()->begin(), response->mutable_models()->end(),
             [](const v1::Model& a, const v1::Model& b) { return a.name() < b.name(); });
 }

@@ -9,6 +9,7 @@
 namespace firstbyte {
 
 void FillModels(const Engine& engine, v1::ListModelsResponse* response);
+void FillModel(const Engine& engine, int index, v1::Model* out);
 
 // `lane_name`: of every lane.
 void FillStats(const AdminContext& context, const std::string& lane_name,

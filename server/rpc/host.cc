@@ -39,7 +39,7 @@ Host::~Host() {
 }
 
 absl::Status Host::Serve(std::vector<std::vector<std::unique_ptr<Model>>> lane_models,
-                         std::vector<LazyModel> lazy) {
+                         std::vector<LazyModel> lazy, std::vector<ModelSource> sources) {
   std::vector<std::string> voices, worlds;
   auto name = [&](const ModelInfo& info) { (info.world ? worlds : voices).push_back(info.name); };
   for (const auto& model : lane_models.at(0)) name(model->info());
@@ -59,8 +59,8 @@ absl::Status Host::Serve(std::vector<std::vector<std::unique_ptr<Model>>> lane_m
   if (!store.ok()) return store.status();
   worlds_ = *std::move(store);
   const LaneOptions lane = WatchLanes(lane_models, lazy);
-  absl::StatusOr<std::unique_ptr<Engine>> engine =
-      Engine::Create(std::move(lane_models), lane, options_.admission, std::move(lazy));
+  absl::StatusOr<std::unique_ptr<Engine>> engine = Engine::Create(
+      std::move(lane_models), lane, options_.admission, std::move(lazy), std::move(sources));
   if (!engine.ok()) return engine.status();
   engine_ = *std::move(engine);
   metrics_->AddScrapeHook([this] {

@@ -61,10 +61,10 @@ class Host {
   static absl::StatusOr<std::unique_ptr<Host>> Listen(HostOptions options);
   ~Host();
 
-  // lane_models[lane][model] and lazy ones, as Engine::Create() takes them. Opens the metrics port
+  // Models as Engine::Create() takes them. Opens the metrics port
   // and the folder of snapshots, warms the resident models up and turns readiness on.
   absl::Status Serve(std::vector<std::vector<std::unique_ptr<Model>>> lane_models,
-                     std::vector<LazyModel> lazy = {});
+                     std::vector<LazyModel> lazy = {}, std::vector<ModelSource> sources = {});
 
   // See RpcServer::Drain(). A timeout that AdminService was given comes before this one.
   void Drain(absl::Duration lame_duck, absl::Duration timeout);

@@ -30,6 +30,13 @@ absl::Status Refusal(const char* reason, absl::Duration retry_after, const std::
                absl::StrCat(message, "; retry after the given delay"));
 }
 
+absl::Status UnloadingError() {
+  return Error(
+      absl::StatusCode::kUnavailable,
+      {.reason = "MODEL_UNLOADING", .retry_after = absl::Seconds(1)},
+      "this model finishes its streams to be unloaded; who comes later has it loaded again");
+}
+
 }  // namespace
 
 absl::Status DrainingError() {
@@ -68,6 +75,7 @@ AdmissionLedger::AdmissionLedger(std::vector<std::vector<int>> slots, AdmissionL
   promised_seats_.assign(lanes, absl::InfinitePast());
   promised_starts_.assign(lanes, absl::InfinitePast());
   mean_hold_.assign(slots_.size(), kFirstGuess);
+  closing_.resize(slots_.size());
 }
 
 void AdmissionLedger::SetCost(int model, int lane, const SessionCost& cost) {
@@ -84,6 +92,7 @@ absl::StatusOr<Seat> AdmissionLedger::Admit(const AdmissionRequest& request) {
   const absl::Time now = limits_.clock->Now();
   MutexLock lock(&mu_);
   if (draining_) return DrainingError();
+  if (closing_[request.model].closed) return UnloadingError();
   const int lane = LeastLoaded(request);
   if (absl::Status status = Test(request, lane, now); !status.ok()) return status;
   ++tenants_[request.tenant];
@@ -177,11 +186,44 @@ bool AdmissionLedger::draining() const {
   return draining_;
 }
 
+void AdmissionLedger::Close(int model, std::function<void()> idle) {
+  std::function<void()> now;
+  {
+    MutexLock lock(&mu_);
+    closing_[model] = {.closed = true, .idle = std::move(idle)};
+    now = TakeIdle(model);
+  }
+  if (now) now();
+}
+
+bool AdmissionLedger::CancelClose(int model) {
+  MutexLock lock(&mu_);
+  if (!closing_[model].idle) return false;
+  closing_[model] = {};
+  return true;
+}
+
+void AdmissionLedger::Open(int model) {
+  MutexLock lock(&mu_);
+  closing_[model] = {};
+}
+
+int AdmissionLedger::Held(int model) const {
+  int held = 0;
+  for (const LaneLoad& lane : lanes_) held += lane.sessions(model);
+  return held;
+}
+
+// What to call, without the lock, now that a seat of the model may have been the last.
+std::function<void()> AdmissionLedger::TakeIdle(int model) {
+  if (!closing_[model].idle || Held(model) > 0) return nullptr;
+  return std::exchange(closing_[model].idle, nullptr);
+}
+
 AdmissionLedger::Usage AdmissionLedger::usage(int model) const {
   MutexLock lock(&mu_);
-  Usage usage{.total = std::accumulate(slots_[model].begin(), slots_[model].end(), 0)};
-  for (const LaneLoad& lane : lanes_) usage.used += lane.sessions(model);
-  return usage;
+  return {.used = Held(model),
+          .total = std::accumulate(slots_[model].begin(), slots_[model].end(), 0)};
 }
 
 AdmissionLedger::Usage AdmissionLedger::usage(int model, int lane) const {
@@ -197,12 +239,17 @@ double AdmissionLedger::load(int lane) const {
 void AdmissionLedger::GiveBack(const Seat& seat) {
   const AdmissionRequest& request = seat.request_;
   const absl::Duration held = limits_.clock->Now() - seat.since_;
-  MutexLock lock(&mu_);
-  lanes_[seat.lane_].Remove(request.model, request.pace, seat.start_);
-  mean_hold_[request.model] += (held - mean_hold_[request.model]) / kHoldWindow;
-  bytes_ -= request.bytes;
-  auto tenant = tenants_.find(request.tenant);
-  if (--tenant->second == 0) tenants_.erase(tenant);
+  std::function<void()> idle;
+  {
+    MutexLock lock(&mu_);
+    lanes_[seat.lane_].Remove(request.model, request.pace, seat.start_);
+    mean_hold_[request.model] += (held - mean_hold_[request.model]) / kHoldWindow;
+    bytes_ -= request.bytes;
+    auto tenant = tenants_.find(request.tenant);
+    if (--tenant->second == 0) tenants_.erase(tenant);
+    idle = TakeIdle(request.model);
+  }
+  if (idle) idle();
 }
 
 void AdmissionLedger::Started(const Seat& seat) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -85,14 +86,22 @@ class AdmissionLedger {
   void SetCost(int model, int lane, const SessionCost& cost);
   void ObserveStep(int lane, absl::Duration predicted, absl::Duration took);  // as LaneLoad's
 
-  // A seat on the least loaded lane. Tests in this order: kUnavailable DRAINING; and, as
-  // kResourceExhausted: TENANT_QUOTA, OVERLOAD (sustained load), TTFB_TARGET and DEADLINE_TOO_SHORT
-  // (predicted), NO_SLOT, NO_MEMORY; each with a retry delay. Load never refuses the only session
-  // of a lane, nor prediction the only one that starts: waiting would change nothing.
+  // A seat on the least loaded lane. Tests in this order: kUnavailable DRAINING, MODEL_UNLOADING;
+  // and, as kResourceExhausted: TENANT_QUOTA, OVERLOAD (sustained load), TTFB_TARGET and
+  // DEADLINE_TOO_SHORT (predicted), NO_SLOT, NO_MEMORY; each with a retry delay. Load never refuses
+  // the only session of a lane, nor prediction the only one that starts: waiting would change
+  // nothing.
   absl::StatusOr<Seat> Admit(const AdmissionRequest& request);
 
   void StartDraining();
   bool draining() const;
+
+  // Admits nobody to `model` any more, and calls `idle`, once and perhaps before this returns, when
+  // none of its seats is held. `idle` must not block nor ask the ledger.
+  void Close(int model, std::function<void()> idle);
+  // Takes that back. False: `idle` has been called, and all is as it was.
+  bool CancelClose(int model);
+  void Open(int model);  // after `idle`
 
   struct Usage {
     int used = 0;
@@ -112,6 +121,8 @@ class AdmissionLedger {
   int LeastLoaded(const AdmissionRequest& request) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Duration NextSeatBack(int model, int lane, int held, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  int Held(int model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::function<void()> TakeIdle(int model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void GiveBack(const Seat& seat);
   void Started(const Seat& seat);
 
@@ -119,6 +130,11 @@ class AdmissionLedger {
   const AdmissionLimits limits_;
   mutable Mutex mu_;
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
+  struct Closing {
+    bool closed = false;
+    std::function<void()> idle;  // not called yet
+  };
+  std::vector<Closing> closing_ ABSL_GUARDED_BY(mu_);  // by model
   std::vector<LaneLoad> lanes_ ABSL_GUARDED_BY(mu_);
   // Until then, what comes back on the lane is promised to those who were refused.
   std::vector<absl::Time> promised_seats_ ABSL_GUARDED_BY(mu_), promised_starts_

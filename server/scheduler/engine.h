@@ -2,7 +2,11 @@
 // a place.
 //
 // A model is resident from the start, or lazy: listed from its config alone and loaded when a
-// stream first needs it, on a thread of its own, while the lanes run on.
+// stream first needs it, on a thread of its own, while the lanes run on. One that was unloaded is
+// lazy again.
+//
+// A seat of the ledger keeps its model resident: streams take one before they ask for the model,
+// and a model is unloaded once the ledger admits nobody to it and nobody has a seat of it.
 //
 // Thread-safe after Create(). Outlives every stream.
 #pragma once
@@ -22,41 +26,66 @@
 
 namespace firstbyte {
 
+// Where a model comes from.
+struct ModelSource {
+  // One copy for each lane. Blocks. Not set: a model that is resident from the start stays so.
+  std::function<absl::StatusOr<std::vector<std::unique_ptr<Model>>>()> open;
+  std::string architecture;  // as its config names it
+  int64_t weight_bytes = 0;  // of its files
+};
+
 struct LazyModel {
   ModelInfo info;  // as DescribeModelFolder() says it
-  // One copy for each lane. Blocks.
-  std::function<absl::StatusOr<std::vector<std::unique_ptr<Model>>>()> open;
+  ModelSource source;
+};
+
+// Where a model stands.
+struct ModelStanding {
+  enum class State { kUnloaded, kLoading, kLoaded, kUnloading, kFailed } state;
+  std::string why;  // it could not be loaded; for operators
 };
 
 class Engine {
  public:
   // lane_models[lane][model]: the same models in the same order for every lane; warms them up.
-  // `lazy` come after them, so that a resident one is the default where there is one.
+  // `lazy` come after them, so that a resident one is the default where there is one. `sources` are
+  // those of the resident ones, in their order; some or all may be missing.
   static absl::StatusOr<std::unique_ptr<Engine>> Create(
       std::vector<std::vector<std::unique_ptr<Model>>> lane_models, const LaneOptions& options,
-      AdmissionLimits limits = {}, std::vector<LazyModel> lazy = {});
+      AdmissionLimits limits = {}, std::vector<LazyModel> lazy = {},
+      std::vector<ModelSource> sources = {});
   ~Engine();  // waits for a load that is under way
 
+  int model_count() const { return static_cast<int>(entries_.size()); }
   // What model `index` of the ledger says of itself. A lazy one moves and gains a version when it
   // is loaded; both places live as long as the engine.
-  int model_count() const { return static_cast<int>(entries_.size()); }
   const ModelInfo& info(int index) const { return *entries_[index]->info.load(); }
   std::vector<const ModelInfo*> models() const;  // of all, in ledger order
+  const ModelSource& source(int index) const { return entries_[index]->source; }
+  ModelStanding standing(int index) const;
+  bool resident(int index) const;
   // Index of the voice model that `model` and `voice` name (empty: any); kNotFound says which is
   // unknown.
   absl::StatusOr<int> Find(absl::string_view model, absl::string_view voice) const;
   // Index of the world of this name (empty: the first one).
   absl::StatusOr<int> FindWorld(absl::string_view model) const;
 
+  using ModelDone = std::function<void(const absl::Status&)>;
   // True: the model is resident. False: it is loaded, once for all who ask meanwhile, and then
   // `done` is called on the loading thread. A load that fails is MODEL_LOAD_FAILED for all of them,
-  // and the next who asks tries again.
-  using LoadDone = std::function<void(const absl::Status&)>;
-  bool EnsureLoaded(int index, LoadDone done);
-  bool resident(int index) const { return entries_[index]->model.load() != nullptr; }
+  // and the next who asks tries again. A stream has its seat before it asks.
+  bool EnsureLoaded(int index, ModelDone done);
 
-  // Any lane's copy of a resident model: Prepare() and info() do not depend on it.
-  const Model& model(int index) const { return *entries_[index]->model.load(); }
+  // Admits nobody to the model, waits until its streams are over, gives its memory back on all
+  // lanes and then calls `done`; at once where it is not resident. kFailedPrecondition
+  // MODEL_LOADING, MODEL_UNLOADING (by somebody else) or MODEL_STAYS (it has no source).
+  void Unload(int index, ModelDone done);
+  // Gives up an Unload() that waits for streams: its `done` hears kAborted MODEL_KEPT.
+  void Keep(int index);
+
+  // Model::Prepare() for whoever has a seat. kUnavailable MODEL_UNLOADED when it has none any more
+  // and the model is gone.
+  absl::StatusOr<std::unique_ptr<Prepared>> Prepare(int index, const RawInput& input) const;
   // One block of this world from its actions to its pictures, alone, as measured at warm-up; zero
   // before it is resident.
   absl::Duration block_cost(int index) const;
@@ -71,21 +100,28 @@ class Engine {
 
  private:
   struct Entry {
-    LazyModel lazy;             // `open` is empty for one that was resident from the start
-    std::list<ModelInfo> said;  // by it, the newest last; added to by whoever loads it
-    std::atomic<const ModelInfo*> info = nullptr;  // the newest
-    absl::Duration block_cost;                     // set before `model`
-    std::atomic<const Model*> model = nullptr;     // lane 0's copy
-    std::vector<LoadDone> waiting;                 // guarded by mu_
+    ModelSource source;
+    std::list<ModelInfo> said;  // by the model, as listed first; added to by whoever loads it
+    std::atomic<const ModelInfo*> info = nullptr;  // what it said last
+    // Guarded by mu_.
+    std::shared_ptr<const Model> model;  // lane 0's copy; null: not resident
+    absl::Duration block_cost;
+    std::vector<ModelDone> waiting;  // not empty: it is being loaded
+    ModelDone unloaded;              // set: it is being unloaded
+    absl::Status failure;            // of the last load
   };
 
   Engine(std::vector<LazyModel> listed, int lanes, const LaneOptions& options,
          const AdmissionLimits& limits);
   std::unique_ptr<Lane> NewLane(int index, const LaneOptions& options);
   void Watch(const LaneOptions& options);
+
+  // engine_models.cc
   absl::Status Install(int index, std::vector<std::unique_ptr<Model>> copies);
   absl::Status Load(int index);
   void LoadAndTell(int index);
+  absl::Status TestUnload(const Entry& entry) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Free(int index);
 
   const Clock& clock_;
   const absl::Duration max_step_;
@@ -95,7 +131,7 @@ class Engine {
   std::vector<std::unique_ptr<Entry>> entries_;
   mutable Mutex mu_;
   std::atomic<bool> stopping_ = false;
-  std::unique_ptr<ThreadPool> loader_;  // one thread, if any model is lazy
+  std::unique_ptr<ThreadPool> loader_;  // one thread, if any model has a source
   std::unique_ptr<LaneWatch> watch_;
 };
 

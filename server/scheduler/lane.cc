@@ -68,11 +68,19 @@ void Lane::Start() {
   thread_ = std::thread([this] { Loop(); });
 }
 
-void Lane::Add(int index, std::unique_ptr<Model> model, ModelCosts costs) {
+void Lane::Add(int index, std::shared_ptr<Model> model, ModelCosts costs) {
   Enqueue({.kind = Command::Kind::kAdd,
            .id = 0,
            .added = std::make_unique<AddedModel>(
                AddedModel{index, std::move(model), std::move(costs)})});
+}
+
+std::shared_ptr<Model> Lane::Remove(int index) {
+  auto removal = std::make_unique<Removal>();
+  removal->index = index;
+  std::future<std::shared_ptr<Model>> model = removal->model.get_future();
+  Enqueue({.kind = Command::Kind::kRemove, .id = 0, .removal = std::move(removal)});
+  return model.get();
 }
 
 Lane::SessionId Lane::Open(SessionRequest request) {
@@ -231,6 +239,9 @@ void Lane::Collect() {
 
 void Lane::Apply(Command command) {
   if (command.kind == Command::Kind::kAdd) return AddOne(std::move(*command.added));
+  if (command.kind == Command::Kind::kRemove) {
+    return command.removal->model.set_value(std::move(models_[command.removal->index]));
+  }
   if (command.kind == Command::Kind::kOpen) return OpenOne(command.id, std::move(*command.request));
   auto it = sessions_.find(command.id);
   if (it == sessions_.end()) return;  // ended meanwhile

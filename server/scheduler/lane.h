@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <functional>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -71,7 +72,10 @@ class Lane {
 
   int index() const { return options_.index; }
   // Model `index` of the ledger, warm; also while others run. This lane alone opens sessions on it.
-  void Add(int index, std::unique_ptr<Model> model, ModelCosts costs);
+  void Add(int index, std::shared_ptr<Model> model, ModelCosts costs);
+  // Takes it out again, once no session is open on it and none will be before the next Add(). The
+  // lane's thread lets go of it; this blocks until then.
+  std::shared_ptr<Model> Remove(int index);
 
   SessionId Open(SessionRequest request);
   // `said`: what it was prepared from, for a watcher.
@@ -91,16 +95,21 @@ class Lane {
   struct OpenSession;
   struct AddedModel {
     int index;
-    std::unique_ptr<Model> model;
+    std::shared_ptr<Model> model;
     ModelCosts costs;
   };
+  struct Removal {
+    int index;
+    std::promise<std::shared_ptr<Model>> model;
+  };
   struct Command {
-    enum class Kind { kOpen, kPush, kClose, kAdd } kind;
+    enum class Kind { kOpen, kPush, kClose, kAdd, kRemove } kind;
     SessionId id;
     std::unique_ptr<SessionRequest> request;
     Input input = EndOfInput{};
     std::shared_ptr<const RawInput> said = nullptr;
     std::unique_ptr<AddedModel> added;
+    std::unique_ptr<Removal> removal;
   };
 
   void Loop();
@@ -130,7 +139,7 @@ class Lane {
   const LaneOptions options_;
   LaneWatcher* const watcher_;
   // Lane thread only.
-  std::vector<std::unique_ptr<Model>> models_;
+  std::vector<std::shared_ptr<Model>> models_;
   StepCosts costs_;
   RecentTime recent_;
   std::vector<int> max_batch_;

@@ -16,7 +16,7 @@ LiveStreams::Entry::~Entry() {
   streams_->streams_.erase(number_);
 }
 
-LiveStreams::Entry LiveStreams::Add(std::weak_ptr<const LiveStream> stream) {
+LiveStreams::Entry LiveStreams::Add(std::weak_ptr<LiveStream> stream) {
   Entry entry;
   entry.streams_ = this;
   MutexLock lock(&mu_);
@@ -25,20 +25,26 @@ LiveStreams::Entry LiveStreams::Add(std::weak_ptr<const LiveStream> stream) {
   return entry;
 }
 
-std::vector<StreamReport> LiveStreams::Report(absl::Time now) const {
-  // Held until the lock is gone: the last owner's destructor asks for it.
-  std::vector<std::shared_ptr<const LiveStream>> streams;
-  {
-    MutexLock lock(&mu_);
-    for (const auto& [number, weak] : streams_) {
-      if (auto stream = weak.lock()) streams.push_back(std::move(stream));
-    }
+// Held by the caller until the lock is gone: the last owner's destructor asks for it.
+std::vector<std::shared_ptr<LiveStream>> LiveStreams::All() const {
+  std::vector<std::shared_ptr<LiveStream>> streams;
+  MutexLock lock(&mu_);
+  for (const auto& [number, weak] : streams_) {
+    if (auto stream = weak.lock()) streams.push_back(std::move(stream));
   }
+  return streams;
+}
+
+std::vector<StreamReport> LiveStreams::Report(absl::Time now) const {
   std::vector<StreamReport> reports;
-  for (const auto& stream : streams) {
+  for (const auto& stream : All()) {
     if (auto report = stream->Report(now)) reports.push_back(*std::move(report));
   }
   return reports;
+}
+
+void LiveStreams::Evict(absl::string_view model, const absl::Status& status) {
+  for (const auto& stream : All()) stream->Evict(model, status);
 }
 
 }  // namespace firstbyte

@@ -1,4 +1,5 @@
-// The streams that exist now, for those who watch a server (AdminService, `firstbyte top`).
+// The streams that exist now, for those who watch and steer a server (AdminService, `firstbyte
+// top`).
 #pragma once
 
 #include <map>
@@ -7,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/mutex.h"
 
@@ -39,9 +42,11 @@ class LiveStream {
   virtual ~LiveStream() = default;
   // Any thread. nullopt once the stream has ended.
   virtual std::optional<StreamReport> Report(absl::Time now) const = 0;
+  // Any thread. Ends the stream with `status` if it has this model, or asks for a seat of it.
+  virtual void Evict(absl::string_view model, const absl::Status& status) = 0;
 };
 
-// Thread-safe; one short lock, not held while a stream reports. Outlives every Entry.
+// Thread-safe; one short lock, not held while a stream is asked. Outlives every Entry.
 class LiveStreams {
  public:
   // Held by a stream for as long as it exists.
@@ -58,14 +63,18 @@ class LiveStreams {
     int64_t number_ = 0;
   };
 
-  Entry Add(std::weak_ptr<const LiveStream> stream);
+  Entry Add(std::weak_ptr<LiveStream> stream);
   // The oldest first.
   std::vector<StreamReport> Report(absl::Time now) const;
+  // LiveStream::Evict() of all.
+  void Evict(absl::string_view model, const absl::Status& status);
 
  private:
+  std::vector<std::shared_ptr<LiveStream>> All() const;
+
   mutable Mutex mu_;
   int64_t next_ ABSL_GUARDED_BY(mu_) = 0;
-  std::map<int64_t, std::weak_ptr<const LiveStream>> streams_ ABSL_GUARDED_BY(mu_);
+  std::map<int64_t, std::weak_ptr<LiveStream>> streams_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace firstbyte

@@ -224,4 +224,12 @@ std::optional<StreamReport> SpeechStream::Report(absl::Time now) const {
   return report;
 }
 
+void SpeechStream::Evict(absl::string_view model, const absl::Status& status) {
+  {
+    MutexLock lock(&mu_);
+    if (info_ == nullptr || info_->name != model) return;
+  }
+  Fail(status);
+}
+
 }  // namespace firstbyte

@@ -343,7 +343,7 @@ absl::Status SpeechStream::Speak(const Clause& clause) {
   TraceSpan span(context_.tracer, "front_end");
   const absl::Time begin = context_.clock->Now();
   absl::StatusOr<std::unique_ptr<Prepared>> prepared = nullptr;
-  if (clause.speakable()) prepared = context_.engine->model(model_).Prepare({clause.text});
+  if (clause.speakable()) prepared = context_.engine->Prepare(model_, {clause.text});
   Consumed(clause.end_byte);
   // A clause the front end gives up on is skipped like one without letters: the rest is spoken.
   const bool skip =

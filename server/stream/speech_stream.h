@@ -74,6 +74,7 @@ class SpeechStream : public StreamPort,
 
   // ---- Whoever watches the server (LiveStream). ----
   std::optional<StreamReport> Report(absl::Time now) const override;
+  void Evict(absl::string_view model, const absl::Status& status) override;
 
  private:
   struct PendingText {  // as it arrived

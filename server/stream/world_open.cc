@@ -144,6 +144,10 @@ absl::Status WorldStream::Choose(const std::string& model, Opening* opening) {
   auto media = WorldMedia::Create(info, open);
   if (!media.ok()) return media.status();
   if (absl::Status status = CheckPace(*found, open); !status.ok()) return status;
+  {
+    MutexLock lock(&mu_);
+    asked_ = &info;  // before there is a seat, so that Evict() misses none
+  }
   const absl::Duration own_period = BlockPeriod(*info.world, {});
   auto seat = context_.engine->admission().Admit(
       {.model = *found,
@@ -233,7 +237,7 @@ void WorldStream::OpenNew(const std::shared_ptr<Opening>& opening) {
   }
   absl::Status status = CheckPrompt(world, {.text = create.prompt}, "open.create.prompt");
   if (!status.ok()) return GiveUp(opening, status);
-  auto scene = context_.engine->model(model_).Prepare(raw);
+  auto scene = context_.engine->Prepare(model_, raw);
   if (!scene.ok()) return GiveUp(opening, scene.status());
   seed_ = create.seed.value_or(NewSeed());
   opening->spec = {.seed = seed_, .scene = *std::move(scene)};

@@ -190,8 +190,8 @@ void WorldStream::PreparePrompts() {
       }
     }
     TraceSpan span(context_.tracer, "front_end");
-    auto prepared = context_.engine->model(model_).Prepare(
-        {.text = next->prompt.text, .embedding = next->prompt.embedding});
+    auto prepared = context_.engine->Prepare(
+        model_, {.text = next->prompt.text, .embedding = next->prompt.embedding});
     if (prepared.ok() && *prepared == nullptr) {
       prepared = Invalid("PROMPT_EMPTY", "this world makes nothing of that prompt", "prompt");
     }
@@ -339,6 +339,14 @@ std::optional<StreamReport> WorldStream::Report(absl::Time now) const {
   report.outbox_bytes = outbox_.used();
   report.blocks = next_block_;
   return report;
+}
+
+void WorldStream::Evict(absl::string_view model, const absl::Status& status) {
+  {
+    MutexLock lock(&mu_);
+    if (asked_ == nullptr || asked_->name != model) return;
+  }
+  Fail(status);
 }
 
 }  // namespace firstbyte

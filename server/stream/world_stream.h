@@ -85,6 +85,7 @@ class WorldStream : public StreamPort,
 
   // ---- Whoever watches the server (LiveStream). ----
   std::optional<StreamReport> Report(absl::Time now) const override;
+  void Evict(absl::string_view model, const absl::Status& status) override;
 
  private:
   static constexpr char kMethod[] = "StepWorld";
@@ -193,6 +194,7 @@ class WorldStream : public StreamPort,
   mutable Mutex mu_;
   Phase phase_ ABSL_GUARDED_BY(mu_) = Phase::kNew;
   std::string request_id_ ABSL_GUARDED_BY(mu_);
+  const ModelInfo* asked_ ABSL_GUARDED_BY(mu_) = nullptr;  // whose seat it has or is about to take
   std::shared_ptr<Opening> awaiting_model_ ABSL_GUARDED_BY(mu_);
   std::deque<WorldRequest> early_ ABSL_GUARDED_BY(mu_);  // said while the session opens
   bool early_close_ ABSL_GUARDED_BY(mu_) = false;

@@ -97,9 +97,20 @@ TEST_F(AdminEndToEnd, TopPrintsOnceWhereThereIsNoTerminal) {
   EXPECT_THAT(nobody.err, HasSubstr("nothing answers at 127.0.0.1:1"));
 }
 
-TEST_F(AdminEndToEnd, SaysWhatIsNotServedAndWhoDoesNotAnswer) {
-  EXPECT_THAT(Run({"load", "scripted"}).err, HasSubstr("[NOT_SUPPORTED]"));
-  EXPECT_THAT(Run({"unload", "scripted"}).err, HasSubstr("[NOT_SUPPORTED]"));
+TEST_F(AdminEndToEnd, UnloadsAModelAndLoadsItAgain) {
+  EXPECT_EQ(Run({"unload", "scripted", "--within", "soon"}).exit_code, 2);
+  EXPECT_EQ(Run({"unload", "scripted", "--within", "1s"}).out, "scripted is unloaded\n");
+  EXPECT_THAT(Run({"models"}).out, HasSubstr("scripted  unloaded"));
+  EXPECT_EQ(Run({"load", "scripted"}).out, "scripted is loaded\n");
+  EXPECT_THAT(Run({"models"}).out, HasSubstr("scripted  loaded"));
+  for (const char* verb : {"load", "unload"}) {
+    const CommandResult unknown = Run({verb, "nobody"});
+    EXPECT_EQ(unknown.exit_code, 1);
+    EXPECT_THAT(unknown.err, HasSubstr("[MODEL_NOT_FOUND]"));
+  }
+}
+
+TEST_F(AdminEndToEnd, SaysWhoDoesNotAnswer) {
   const CommandResult wrong_port =
       Command({FIRSTBYTE_PROGRAM, "admin", "info", "--target", target()}).Wait();
   EXPECT_EQ(wrong_port.exit_code, 1);

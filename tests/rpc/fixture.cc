@@ -106,11 +106,11 @@ RpcTest::RpcTest() {
   EXPECT_TRUE(ConfigureLog(LogFormat::kText, "error").ok());  // a line a request is noise here
 }
 
-void RpcTest::Start(ScriptedOptions model, HostOptions options, bool serve) {
+void RpcTest::Start(const ScriptedOptions& model, HostOptions options, bool serve) {
   auto host = Host::Listen(std::move(options));
   ASSERT_TRUE(host.ok()) << host.status();
   host_ = *std::move(host);
-  if (serve) Serve(std::move(model));
+  if (serve) Serve(model);
   channel_ = NewChannel();
   stub_ = v1::SpeechService::NewStub(channel_);
   if (!serve) return;
@@ -118,10 +118,15 @@ void RpcTest::Start(ScriptedOptions model, HostOptions options, bool serve) {
   fds_ = OpenFds();
 }
 
-void RpcTest::Serve(ScriptedOptions model) {
+void RpcTest::Serve(const ScriptedOptions& model) {
   std::vector<std::vector<std::unique_ptr<Model>>> lanes(1);
-  lanes[0].push_back(MakeScriptedModel(std::move(model)));
-  absl::Status status = host_->Serve(std::move(lanes));
+  lanes[0].push_back(MakeScriptedModel(model));
+  auto again = [model]() -> absl::StatusOr<std::vector<std::unique_ptr<Model>>> {
+    std::vector<std::unique_ptr<Model>> copies;
+    copies.push_back(MakeScriptedModel(model));
+    return copies;
+  };
+  absl::Status status = host_->Serve(std::move(lanes), {}, {{again, "scripted"}});
   ASSERT_TRUE(status.ok()) << status;
 }
 

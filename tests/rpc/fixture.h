@@ -46,8 +46,8 @@ class RpcTest : public testing::Test {
   RpcTest();
 
   // A server that serves, unless `serve` is false.
-  void Start(ScriptedOptions model = {}, HostOptions host = {}, bool serve = true);
-  void Serve(ScriptedOptions model = {});
+  void Start(const ScriptedOptions& model = {}, HostOptions host = {}, bool serve = true);
+  void Serve(const ScriptedOptions& model = {});
   void TearDown() override;
 
   std::string target() const;

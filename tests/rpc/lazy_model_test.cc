@@ -1,118 +1,13 @@
 // Models that are loaded when a request first names them.
-#include <atomic>
-#include <future>
 #include <thread>
 
 #include "gmock/gmock.h"
-#include "tests/rpc/world_fixture.h"
+#include "tests/rpc/lazy_fixture.h"
 
 namespace firstbyte {
 namespace {
 
 using grpc::StatusCode;
-
-// Places in the ledger: the lazy ones come after those that are resident.
-enum { kResident = 0, kVoice = 1, kWorld = 2 };
-
-// Loads that can be held up and made to fail.
-class Loads {
- public:
-  explicit Loads(std::function<std::unique_ptr<Model>()> make) : make_(std::move(make)) {}
-
-  LazyModel Listed() {
-    ModelInfo info = make_()->info();
-    info.version = "";
-    return {info, [this] { return Load(); }};
-  }
-  void Hold() { held_ = true; }
-  void LetGo() { held_ = false; }
-  std::atomic<bool> fails = false;
-  std::atomic<int> begun = 0;
-
- private:
-  absl::StatusOr<std::vector<std::unique_ptr<Model>>> Load() {
-    ++begun;
-    while (held_) std::this_thread::yield();
-    if (fails) return absl::InvalidArgumentError("/a/private/path: damaged");
-    std::vector<std::unique_ptr<Model>> copies;
-    copies.push_back(make_());
-    return copies;
-  }
-
-  const std::function<std::unique_ptr<Model>()> make_;
-  std::atomic<bool> held_ = false;
-};
-
-struct Spoken {
-  grpc::Status status;
-  v1::SynthesisStarted started;
-  std::string audio;
-  double model_load = 0;  // seconds, by Timing
-};
-
-// A server with the voice "scripted" resident, the voice "late" and "scripted-world" lazy.
-class LazyModelTest : public WorldTest {
- protected:
-  void TearDown() override {
-    voice_.LetGo();
-    world_.LetGo();
-  }
-
-  void Start(HostOptions options = {}) {
-    options.metrics_listen = "127.0.0.1:0";
-    auto host = Host::Listen(std::move(options));
-    ASSERT_TRUE(host.ok()) << host.status();
-    server_.host = *std::move(host);
-    std::vector<std::vector<std::unique_ptr<Model>>> lanes(1);
-    lanes[0].push_back(MakeScriptedModel());
-    std::vector<LazyModel> lazy;
-    lazy.push_back(voice_.Listed());
-    lazy.push_back(world_.Listed());
-    absl::Status status = server_.host->Serve(std::move(lanes), std::move(lazy));
-    ASSERT_TRUE(status.ok()) << status;
-    Connect(&server_);
-  }
-
-  Spoken Speak(const std::string& model, absl::Duration deadline = absl::InfiniteDuration()) {
-    Spoken spoken;
-    grpc::ClientContext context;
-    if (deadline != absl::InfiniteDuration()) {
-      context.set_deadline(absl::ToChronoTime(absl::Now() + deadline));
-    }
-    auto stream = server_.speech->Synthesize(&context);
-    stream->Write(Request("config { model: '" + model + "' sampling { seed: 1 } }"));
-    stream->Write(Text("Hello there. And more."));
-    stream->WritesDone();
-    for (v1::SynthesizeResponse response; stream->Read(&response);) {
-      if (response.has_started()) spoken.started = response.started();
-      spoken.audio += response.audio().data();
-      const auto& load = response.summary().timing().model_load_duration();
-      spoken.model_load += static_cast<double>(load.seconds()) + 1e-9 * load.nanos();
-    }
-    spoken.status = stream->Finish();
-    return spoken;
-  }
-  std::future<Spoken> SpeakMeanwhile(absl::Duration deadline = absl::InfiniteDuration()) {
-    return std::async(std::launch::async, [this, deadline] { return Speak("late", deadline); });
-  }
-
-  int Seats(int model) { return server_.host->engine().admission().usage(model).used; }
-  void WaitForSeats(int model, int count) {
-    while (Seats(model) != count) std::this_thread::yield();
-  }
-  double LoadSum(const std::string& method, const std::string& model) {
-    return *Value(MetricsPage(*server_.host), "firstbyte_request_model_load_seconds_sum{method=\"" +
-                                                  method + "\",model=\"" + model + "\"}");
-  }
-
-  // Before the server, which loads until it is gone.
-  Loads voice_{[this] {
-    return MakeScriptedModel({.name = "late", .slots = 4, .samples_per_frame = frame_});
-  }};
-  Loads world_{[] { return MakeScriptedWorld(); }};
-  std::atomic<int> frame_ = 640;
-  Server server_;
-};
 
 TEST_F(LazyModelTest, TheFirstRequestWaitsForTheLoadAndSaysSo) {
   Start();

@@ -207,5 +207,37 @@ TEST_F(Admission, DrainingRefusesAndKeepsWhatIsHeld) {
   EXPECT_EQ(ledger.usage(0).used, 1);
 }
 
+TEST_F(Admission, AClosedModelAdmitsNobodyAndTellsOnceWhenItIsIdle) {
+  AdmissionLedger ledger = Make({{2, 2}, {2, 2}});
+  Seat first = Take(&ledger), second = Take(&ledger);
+  int idle = 0;
+  ledger.Close(0, [&] { ++idle; });
+  EXPECT_EQ(Reason(ledger.Admit({})), "MODEL_UNLOADING");
+  EXPECT_GT(Retry(ledger.Admit({})), absl::ZeroDuration());
+  EXPECT_EQ(Reason(ledger.Admit({.model = 1})), "OK");
+  first = Seat();
+  EXPECT_EQ(idle, 0);
+  second = Seat();
+  EXPECT_EQ(idle, 1);
+  EXPECT_FALSE(ledger.CancelClose(0)) << "too late";
+  EXPECT_EQ(Reason(ledger.Admit({})), "MODEL_UNLOADING");
+  ledger.Open(0);
+  first = Take(&ledger);
+  first = Seat();
+  EXPECT_EQ(idle, 1);
+  ledger.Close(0, [&] { ++idle; });
+  EXPECT_EQ(idle, 2) << "at once where nobody is";
+}
+
+TEST_F(Admission, AClosedModelCanBeOpenedWhileSomebodyIsThere) {
+  AdmissionLedger ledger = Make({{2}});
+  Seat seat = Take(&ledger);
+  ledger.Close(0, [] { FAIL(); });
+  EXPECT_TRUE(ledger.CancelClose(0));
+  EXPECT_EQ(Reason(ledger.Admit({})), "OK");
+  seat = Seat();
+  EXPECT_FALSE(ledger.CancelClose(0)) << "it is open";
+}
+
 }  // namespace
 }  // namespace firstbyte
