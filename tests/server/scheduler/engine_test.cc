@@ -257,7 +257,7 @@ TEST_F(EngineTest, StreamsThatComeWhileOthersUnloadSpeakOrAreRefused) {
     });
   }
   int unloads = 0;
-  while (unloads < 20 || spoke < 20) {
+  while (unloads < 8 || spoke < 8) {
     const std::string how = UnloadNow(kLater);
     EXPECT_TRUE(how == "OK" || how == "MODEL_LOADING") << how;
     unloads += how == "OK";
