@@ -12,8 +12,9 @@
 namespace firstbyte {
 namespace {
 
-constexpr absl::Duration kFirstGuess = absl::Seconds(1);  // of how long a seat is held
-constexpr int kHoldWindow = 16;                           // seats that make its mean
+constexpr absl::Duration kFirstGuess = absl::Seconds(1);     // of how long a seat is held
+constexpr int kHoldWindow = 16;                              // seats that make its mean
+constexpr absl::Duration kBehind = absl::Milliseconds(100);  // longer than a round of the lane
 constexpr absl::Duration kLeastDelay = absl::Milliseconds(10);
 constexpr absl::Duration kMostDelay = absl::Seconds(30);
 
@@ -53,6 +54,7 @@ Seat& Seat::operator=(Seat&& other) noexcept {
   request_ = std::move(other.request_);
   lane_ = other.lane_;
   since_ = other.since_;
+  planned_ttfb_ = other.planned_ttfb_;
   start_ = other.start_;
   started_ = other.started_;
   return *this;
@@ -74,6 +76,7 @@ AdmissionLedger::AdmissionLedger(std::vector<std::vector<int>> slots, AdmissionL
   lanes_.assign(lanes, LaneLoad(static_cast<int>(slots_.size())));
   promised_seats_.assign(lanes, absl::InfinitePast());
   promised_starts_.assign(lanes, absl::InfinitePast());
+  behind_until_.assign(lanes, absl::InfinitePast());
   mean_hold_.assign(slots_.size(), kFirstGuess);
   closing_.resize(slots_.size());
 }
@@ -88,12 +91,24 @@ void AdmissionLedger::ObserveStep(int lane, absl::Duration predicted, absl::Dura
   lanes_[lane].ObserveStep(predicted, took);
 }
 
+void AdmissionLedger::ObserveStart(int lane, absl::Duration planned, absl::Duration took) {
+  const absl::Time now = limits_.clock->Now();
+  MutexLock lock(&mu_);
+  lanes_[lane].ObserveStart(planned, took, now);
+}
+
+void AdmissionLedger::ObserveBehind(int lane) {
+  const absl::Time until = limits_.clock->Now() + kBehind;
+  MutexLock lock(&mu_);
+  behind_until_[lane] = until;
+}
+
 absl::StatusOr<Seat> AdmissionLedger::Admit(const AdmissionRequest& request) {
   const absl::Time now = limits_.clock->Now();
   MutexLock lock(&mu_);
   if (draining_) return DrainingError();
   if (closing_[request.model].closed) return UnloadingError();
-  const int lane = LeastLoaded(request);
+  const int lane = LeastLoaded(request, now);
   if (absl::Status status = Test(request, lane, now); !status.ok()) return status;
   ++tenants_[request.tenant];
   bytes_ += request.bytes;
@@ -102,17 +117,20 @@ absl::StatusOr<Seat> AdmissionLedger::Admit(const AdmissionRequest& request) {
   seat.request_ = request;
   seat.lane_ = lane;
   seat.since_ = now;
+  seat.planned_ttfb_ = lanes_[lane].PlanTtfb(request.model, limits_.max_step, now);
   seat.start_ = lanes_[lane].Add(request.model, request.pace, now);
   return seat;
 }
 
-// Of the lanes with a free slot, while there is one.
-int AdmissionLedger::LeastLoaded(const AdmissionRequest& request) const {
+// Of the lanes with a free slot, and of those that are not behind, while there is one.
+int AdmissionLedger::LeastLoaded(const AdmissionRequest& request, absl::Time now) const {
   const std::vector<int>& slots = slots_[request.model];
   auto rank = [&](int lane) {
     const LaneLoad& load = lanes_[lane];
     const bool full = load.sessions(request.model) >= slots[lane];
-    return std::make_tuple(full, load.LoadWith(request.model, request.pace), load.sessions());
+    const bool behind = now < behind_until_[lane];
+    return std::make_tuple(full, behind, load.LoadWith(request.model, request.pace),
+                           load.sessions());
   };
   int best = 0;
   for (int lane = 1; lane < static_cast<int>(slots.size()); ++lane) {
@@ -138,6 +156,10 @@ absl::Status AdmissionLedger::Test(const AdmissionRequest& request, int lane, ab
                    absl::StrFormat("the sessions here already need %.0f %% of the time there is",
                                    100 * load.load()));
   }
+  if (limits_.max_load > 0 && now < behind_until_[lane] && load.sessions() > 0) {
+    return Refusal("OVERLOAD", NextSeatBack(model, lane, load.sessions(), now),
+                   "the listeners here are hardly ahead of what they hear");
+  }
   if (absl::Status status = TestStart(request, lane, now); !status.ok()) return status;
   if (load.sessions(model) >= slots_[model][lane]) {
     return Refusal("NO_SLOT", NextSeatBack(model, lane, load.sessions(model), now),
@@ -152,20 +174,25 @@ absl::Status AdmissionLedger::Test(const AdmissionRequest& request, int lane, ab
 
 absl::Status AdmissionLedger::TestStart(const AdmissionRequest& request, int lane, absl::Time now) {
   LaneLoad& load = lanes_[lane];
-  const absl::Duration ttfb = load.PredictTtfb(request.model, limits_.max_step, now);
-  if (!load.starting()) return absl::OkStatus();
+  const absl::Duration planned = load.PlanTtfb(request.model, limits_.max_step, now);
+  const absl::Duration ttfb = planned * load.Lateness(now);
+  // For the only one that starts, waiting changes what others cost it, not what it costs itself.
+  auto too_late = [&](absl::Duration limit) {
+    return ttfb > limit && (load.starting() || planned <= limit);
+  };
   auto retry = [&](absl::Duration limit) {
     return Promise(&promised_starts_[lane], now, ttfb - limit, limits_.max_step);
   };
-  const std::string first_byte =
-      absl::StrFormat("the first byte would take %.0f ms", absl::ToDoubleMilliseconds(ttfb));
+  auto first_byte = [&] {
+    return absl::StrFormat("the first byte would take %.0f ms", absl::ToDoubleMilliseconds(ttfb));
+  };
   if (request.promises_first_byte && limits_.max_ttfb > absl::ZeroDuration() &&
-      ttfb > limits_.max_ttfb) {
-    return Refusal("TTFB_TARGET", retry(limits_.max_ttfb), first_byte);
+      too_late(limits_.max_ttfb)) {
+    return Refusal("TTFB_TARGET", retry(limits_.max_ttfb), first_byte());
   }
-  if (ttfb > request.time_left) {
+  if (too_late(request.time_left)) {
     return Refusal("DEADLINE_TOO_SHORT", retry(request.time_left),
-                   absl::StrCat(first_byte, ", more than the deadline allows"));
+                   absl::StrCat(first_byte(), ", more than the deadline allows"));
   }
   return absl::OkStatus();
 }

@@ -63,6 +63,8 @@ class Seat {
   int model() const { return request_.model; }
   int lane() const { return lane_; }
   const std::string& tenant() const { return request_.tenant; }
+  // What admission counted until its first byte, by cost: what ObserveStart() wants to hear again.
+  absl::Duration planned_ttfb() const { return planned_ttfb_; }
   // The session's first media is there: it no longer delays others that start. Cheap to repeat.
   void Started();
 
@@ -74,6 +76,7 @@ class Seat {
   AdmissionRequest request_;
   int lane_ = 0;
   absl::Time since_;
+  absl::Duration planned_ttfb_;
   uint64_t start_ = 0;  // LaneLoad's name for it
   bool started_ = false;
 };
@@ -84,12 +87,17 @@ class AdmissionLedger {
   explicit AdmissionLedger(std::vector<std::vector<int>> slots, AdmissionLimits limits = {});
 
   void SetCost(int model, int lane, const SessionCost& cost);
-  void ObserveStep(int lane, absl::Duration predicted, absl::Duration took);  // as LaneLoad's
+  // As LaneLoad's. Of a start: from the text (or admission, if that is later) to the first byte.
+  void ObserveStep(int lane, absl::Duration predicted, absl::Duration took);
+  void ObserveStart(int lane, absl::Duration planned, absl::Duration took);
+  // The listeners of the lane live from hand to mouth. Nobody is admitted there until 100 ms after
+  // the last word of it.
+  void ObserveBehind(int lane);
 
   // A seat on the least loaded lane. Tests in this order: kUnavailable DRAINING, MODEL_UNLOADING;
-  // and, as kResourceExhausted: TENANT_QUOTA, OVERLOAD (sustained load), TTFB_TARGET and
-  // DEADLINE_TOO_SHORT (predicted), NO_SLOT, NO_MEMORY; each with a retry delay. Load never refuses
-  // the only session of a lane, nor prediction the only one that starts: waiting would change
+  // and, as kResourceExhausted: TENANT_QUOTA, OVERLOAD (sustained load, or the lane is behind),
+  // TTFB_TARGET and DEADLINE_TOO_SHORT (predicted), NO_SLOT, NO_MEMORY; each with a retry delay.
+  // Load never refuses the only session of a lane, nor cost the only one that starts: waiting would change
   // nothing.
   absl::StatusOr<Seat> Admit(const AdmissionRequest& request);
 
@@ -118,7 +126,8 @@ class AdmissionLedger {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status TestStart(const AdmissionRequest& request, int lane, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  int LeastLoaded(const AdmissionRequest& request) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  int LeastLoaded(const AdmissionRequest& request, absl::Time now) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Duration NextSeatBack(int model, int lane, int held, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   int Held(int model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -139,6 +148,7 @@ class AdmissionLedger {
   // Until then, what comes back on the lane is promised to those who were refused.
   std::vector<absl::Time> promised_seats_ ABSL_GUARDED_BY(mu_), promised_starts_
       ABSL_GUARDED_BY(mu_);
+  std::vector<absl::Time> behind_until_ ABSL_GUARDED_BY(mu_);
   std::vector<absl::Duration> mean_hold_ ABSL_GUARDED_BY(mu_);  // of a seat, by model
   std::map<std::string, int> tenants_ ABSL_GUARDED_BY(mu_);     // sessions
   int64_t bytes_ ABSL_GUARDED_BY(mu_) = 0;

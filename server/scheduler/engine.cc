@@ -83,6 +83,7 @@ std::unique_ptr<Lane> Engine::NewLane(int index, const LaneOptions& options) {
   own.on_cost = [this, index](absl::Duration predicted, absl::Duration took) {
     ledger_.ObserveStep(index, predicted, took);
   };
+  own.on_behind = [this, index] { ledger_.ObserveBehind(index); };
   own.on_device_lost = [this, told = options.on_device_lost](const absl::Status& status) {
     ledger_.StartDraining();
     if (told) told(status);

@@ -157,6 +157,8 @@ absl::Duration Lane::RunOnce() {
     open.push_back(session.get());
     views.push_back(std::move(view));
   }
+  if (options_.on_behind && std::any_of(views.begin(), views.end(), HandToMouth))
+    options_.on_behind();
   auto quantum = Choose(views, now);
   if (quantum) {
     Run(*quantum, open);
@@ -310,6 +312,7 @@ SessionView Lane::View(OpenSession& open, absl::Time now) {
 
   if (!view.work.any()) open.busy_since.reset();
   if (view.work.any() && !open.busy_since) open.busy_since = now;
+  if (open.busy_since) view.busy = now - *open.busy_since;
   if (!open.first_step) return view;
   bool running = Next(view, /*joining=*/false).has_value();
   if (running && !open.running_since) open.running_since = now;

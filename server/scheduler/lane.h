@@ -45,6 +45,8 @@ struct LaneOptions {
   // Called on the lane after each step that warm-up measured: how long it took then, and now, with
   // all that the lane does around it: choosing, publishing, waiting for its core.
   std::function<void(absl::Duration at_warm_up, absl::Duration took)> on_cost;
+  // Called on the lane before each step while its listeners live from hand to mouth (policy.h).
+  std::function<void()> on_behind;
   // A lane that is in the middle of something for this long has stalled; 0: nobody looks.
   absl::Duration stall_timeout = absl::Seconds(60);
   // Called once when the device is lost, or a lane stalled, and every session has been ended.

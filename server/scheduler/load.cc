@@ -1,6 +1,7 @@
 #include "server/scheduler/load.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace firstbyte {
 namespace {
@@ -8,6 +9,12 @@ namespace {
 constexpr absl::Duration kForgetStart = absl::Seconds(1);
 constexpr double kKeepOfOldSteps = 63.0 / 64;  // by each new one
 constexpr double kMostSlowness = 16;           // one stalled step must not shut the door for long
+constexpr absl::Duration kHalfOfLateness = absl::Milliseconds(250);
+constexpr int kStartsOfMean = 8;
+constexpr double kMostLate = 16;   // one stalled start must not shut the door
+constexpr double kLateCounts = 2;  // times
+// Below this load nothing that sessions do makes starts late, and refusing them would not help.
+constexpr double kHardlyAnyLoad = 0.25;
 
 // Batches that `sessions` make a period: one as soon as there is a whole session.
 double Batches(double sessions, int batch) {
@@ -29,6 +36,21 @@ absl::Duration StartUpOf(const SessionCost& cost, int sessions) {
 void LaneLoad::ObserveStep(absl::Duration predicted, absl::Duration took) {
   predicted_ = predicted_ * kKeepOfOldSteps + predicted;
   took_ = took_ * kKeepOfOldSteps + std::min(took, kMostSlowness * predicted);
+}
+
+void LaneLoad::ObserveStart(absl::Duration planned, absl::Duration took, absl::Time now) {
+  if (planned <= absl::ZeroDuration()) return;
+  const double late = std::clamp(absl::FDivDuration(took, planned) - 1, 0.0, kMostLate);
+  late_ = LateAt(now) + (late - LateAt(now)) / kStartsOfMean;
+  late_since_ = now;
+}
+
+double LaneLoad::LateAt(absl::Time now) const {
+  return late_ * std::exp2(-absl::FDivDuration(now - late_since_, kHalfOfLateness));
+}
+
+double LaneLoad::Lateness(absl::Time now) const {
+  return load() < kHardlyAnyLoad ? 1 : 1 + kLateCounts * LateAt(now);
 }
 
 uint64_t LaneLoad::Add(int model, double pace, absl::Time now) {
@@ -64,7 +86,7 @@ double LaneLoad::LoadWith(int model, double pace) const {
   return sum * Slowness();
 }
 
-absl::Duration LaneLoad::PredictTtfb(int model, absl::Duration max_step, absl::Time now) {
+absl::Duration LaneLoad::PlanTtfb(int model, absl::Duration max_step, absl::Time now) {
   while (!starts_.empty() && now - starts_.begin()->second.since > kForgetStart) {
     starts_.erase(starts_.begin());
   }

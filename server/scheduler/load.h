@@ -39,6 +39,9 @@ class LaneLoad {
   // of the recent ones: a machine that others use is slower.
   void ObserveStep(absl::Duration predicted, absl::Duration took);
 
+  // A start took this long from its text to its first media, where `planned` was counted for it.
+  void ObserveStart(absl::Duration planned, absl::Duration took, absl::Time now);
+
   // A session at `pace` times the model's own; returns the name of its start. Starts that nobody
   // reports as heard are forgotten after a second: those are streams without text.
   uint64_t Add(int model, double pace, absl::Time now);
@@ -51,7 +54,14 @@ class LaneLoad {
   double LoadWith(int model, double pace) const;  // with one more session
   bool starting() const { return !starts_.empty(); }
   // Until one more session of `model` is heard: the step under way, then all that start, together.
-  absl::Duration PredictTtfb(int model, absl::Duration max_step, absl::Time now);
+  // A plan of what the lane does for them, by cost alone.
+  absl::Duration PlanTtfb(int model, absl::Duration max_step, absl::Time now);
+  // How many times its plan a start takes now, at least 1: a mean over the last eight or so, halved
+  // towards 1 each quarter of a second, and 1 on a lane with hardly any load. It knows what cost
+  // does not: that others go first, that the text front end has a queue, that threads wait for a
+  // core. What is above 1 counts twice, because it is a mean and because word of it comes late:
+  // whoever was let in meanwhile is yet to wait as well.
+  double Lateness(absl::Time now) const;
 
  private:
   struct ModelUse {
@@ -65,11 +75,14 @@ class LaneLoad {
   };
 
   double Slowness() const;
+  double LateAt(absl::Time now) const;
 
   std::vector<ModelUse> models_;
   std::map<uint64_t, Start> starts_;  // the oldest first
   uint64_t next_start_ = 1;
   absl::Duration predicted_, took_;  // of recent steps, the older the less
+  double late_ = 0;                  // above 1, at late_since_
+  absl::Time late_since_;
 };
 
 }  // namespace firstbyte

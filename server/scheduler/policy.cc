@@ -9,6 +9,8 @@ namespace firstbyte {
 namespace {
 
 constexpr int kLargestChunk = 16;
+constexpr absl::Duration kComfortableLead = absl::Milliseconds(500);
+constexpr absl::Duration kTimeToCatchUp = absl::Milliseconds(500);
 constexpr absl::Duration kFarAhead = absl::Hours(1);
 
 // Media published or already generated: what the listener is ahead by once it is decoded.
@@ -159,6 +161,12 @@ std::optional<Quantum> ChooseQuantum(absl::Span<const SessionView> views,
     quantum.sessions.push_back(joiner.index);
   }
   return quantum;
+}
+
+bool HandToMouth(const SessionView& view) {
+  return !view.world && view.heard && view.busy >= kTimeToCatchUp &&
+         view.lead < std::min(kComfortableLead, view.max_lead / 2) &&
+         Next(view, /*joining=*/false).has_value();
 }
 
 absl::Duration TimeToResume(const SessionView& view) {

@@ -44,8 +44,9 @@ struct SessionView {
   bool paused = false;  // reached max_lead and has not resumed: see UpdatePaused
   int room_frames = 0;
   bool world = false;
-  absl::Time due;  // worlds: StreamPort::State::block_due
-  int tenant = 0;  // RecentTime's index
+  absl::Time due;       // worlds: StreamPort::State::block_due
+  absl::Duration busy;  // has had something to do for so long, without a break
+  int tenant = 0;       // RecentTime's index
 };
 
 struct Quantum {
@@ -78,6 +79,12 @@ std::optional<Quantum> ChooseQuantum(absl::Span<const SessionView> views,
                                      absl::Span<const int> max_batch,  // by model
                                      const StepCosts& costs, const RecentTime& recent,
                                      const PolicyOptions& options, absl::Time now);
+
+// Whether a listener lives from hand to mouth: half a second of work was not enough to get half a
+// second ahead. Newcomers catch up first, so one such listener says that all are like this. A lane
+// of such is at what it can do, whatever its costs say: a newcomer would wait until its deadline,
+// and chunks stay at their smallest, which takes a quarter more of its time.
+bool HandToMouth(const SessionView& view);
 
 // How long until a paused session resumes by itself if its listener keeps playing.
 absl::Duration TimeToResume(const SessionView& view);

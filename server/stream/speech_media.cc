@@ -139,7 +139,7 @@ SpeechStream::NextResult SpeechStream::Next() {
 
 void SpeechStream::Sending(const Outgoing& outgoing, absl::Time now) {
   if (const auto* audio = std::get_if<SpeechAudio>(&outgoing.message)) {
-    if (!first_byte_) first_byte_ = now;
+    if (!first_byte_) FirstByte(now);
     writing_ = Outgoing{SpeechAudio{.audio = {.samples = audio->audio.samples},
                                     .sample_rate_hertz = audio->sample_rate_hertz},
                         outgoing.busy_since};
@@ -151,14 +151,21 @@ void SpeechStream::Sending(const Outgoing& outgoing, absl::Time now) {
   if (lane_ != nullptr) lane_->Wake();
 }
 
+void SpeechStream::FirstByte(absl::Time now) {
+  first_byte_ = now;
+  if (summary_.timing.model_load > absl::ZeroDuration()) return;  // says nothing of the lane
+  context_.engine->admission().ObserveStart(planned_lane_, planned_ttfb_, TimeToFirstByte());
+}
+
+absl::Duration SpeechStream::TimeToFirstByte() const {
+  return *first_byte_ - std::max(admitted_, first_clause_.value_or(admitted_));
+}
+
 SpeechSummary SpeechStream::Summarize(absl::Time now) {
   SpeechSummary summary = summary_;
   if (!configured_) return summary;
   summary.timing.total = now - admitted_;
-  if (first_byte_) {
-    summary.timing.first_byte =
-        *first_byte_ - std::max(admitted_, first_clause_.value_or(admitted_));
-  }
+  if (first_byte_) summary.timing.first_byte = TimeToFirstByte();
   if (summary.audio_duration > absl::ZeroDuration()) {
     summary.timing.realtime_factor = absl::FDivDuration(running_, summary.audio_duration);
   }

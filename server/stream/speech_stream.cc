@@ -131,6 +131,8 @@ absl::Status SpeechStream::Admit(const SpeechConfig& config) {
     if (outbox_.ended()) return absl::CancelledError("ended meanwhile");
     configured_ = true;
     admitted_ = context_.clock->Now();
+    planned_lane_ = seat->lane();
+    planned_ttfb_ = seat->planned_ttfb();
     opening_.emplace(Opening{
         .started = {.request_id = request_id_,
                     .model = info.name,

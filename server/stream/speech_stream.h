@@ -121,6 +121,8 @@ class SpeechStream : public StreamPort,
   void PublishAudio(EncodedAudio audio, absl::Duration cost, absl::Time busy_since);
   void Complete(const absl::Status& status, const StageTimes& times);
   void Sending(const Outgoing& outgoing, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void FirstByte(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Duration TimeToFirstByte() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ObserveWrite(const Outgoing& outgoing, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   SpeechSummary Summarize(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
@@ -174,6 +176,10 @@ class SpeechStream : public StreamPort,
   absl::Time write_began_ ABSL_GUARDED_BY(mu_);  // for a trace
   Standing standing_ ABSL_GUARDED_BY(mu_) = Standing::kWaiting;
   int64_t underruns_ ABSL_GUARDED_BY(mu_) = 0;
+
+  // What admission counted on: see AdmissionLedger::ObserveStart().
+  int planned_lane_ ABSL_GUARDED_BY(mu_) = 0;
+  absl::Duration planned_ttfb_ ABSL_GUARDED_BY(mu_);
 
   // For Timing.
   absl::Time admitted_ ABSL_GUARDED_BY(mu_);

@@ -1,5 +1,11 @@
 #include "server/scheduler/admission.h"
 
+#include <algorithm>
+#include <deque>
+#include <memory>
+#include <random>
+#include <vector>
+
 #include "base/error.h"
 #include "gtest/gtest.h"
 
@@ -115,6 +121,29 @@ TEST_F(Admission, ASlowMachineIsFullEarlier) {
   EXPECT_EQ(Reason(ledger.Admit({})), "OVERLOAD");  // 5 x 0.2
 }
 
+TEST_F(Admission, NobodyIsAdmittedWhereListenersLiveFromHandToMouth) {
+  AdmissionLedger ledger = Make({{64, 64}});
+  for (int lane : {0, 1}) ledger.SetCost(0, lane, Cost());
+  Seat a = Take(&ledger), b = Take(&ledger);
+  ledger.ObserveBehind(0);
+  Seat c = Take(&ledger), d = Take(&ledger);
+  EXPECT_EQ(c.lane() + d.lane(), 2) << "the other lane, although it has more";
+  ledger.ObserveBehind(1);
+  auto refused = ledger.Admit({});
+  EXPECT_EQ(Reason(refused), "OVERLOAD");
+  EXPECT_GT(Retry(refused), Milliseconds(0));
+  clock_.Advance(Milliseconds(99));
+  EXPECT_EQ(Reason(ledger.Admit({})), "OVERLOAD");
+  clock_.Advance(Milliseconds(1));
+  EXPECT_EQ(Reason(ledger.Admit({})), "OK");
+}
+
+TEST_F(Admission, AnEmptyLaneIsNotBehind) {
+  AdmissionLedger ledger = Make({{64}});
+  ledger.ObserveBehind(0);
+  EXPECT_EQ(Reason(ledger.Admit({})), "OK");
+}
+
 TEST_F(Admission, PredictsTheFirstByteOfWhoStartsTogether) {
   AdmissionLedger ledger = Make({{64}});
   ledger.SetCost(0, 0, Cost());
@@ -137,6 +166,108 @@ TEST_F(Admission, PredictionDoesNotRefuseTheOnlyOne) {
   ledger.SetCost(0, 0, slow);
   EXPECT_EQ(Reason(ledger.Admit({.promises_first_byte = true, .time_left = Milliseconds(1)})),
             "OK");
+}
+
+TEST_F(Admission, RefusesWhileStartsTakeLongerThanPlanned) {
+  AdmissionLedger ledger = Make({{64}});
+  ledger.SetCost(0, 0, Cost());
+  const AdmissionRequest voice{.promises_first_byte = true};
+  Seat a = Take(&ledger), b = Take(&ledger), c = Take(&ledger);  // 0.3 of the lane
+  auto first = ledger.Admit(voice);
+  EXPECT_EQ(first->planned_ttfb(), Milliseconds(8 + 15));
+  first->Started();
+  for (int i = 0; i < 100; ++i) ledger.ObserveStart(0, first->planned_ttfb(), Milliseconds(40));
+  // 17 ms over, twice: 57 ms.
+  auto refused = ledger.Admit(voice);
+  EXPECT_EQ(Reason(refused), "TTFB_TARGET");
+  EXPECT_EQ(Retry(refused), Milliseconds(10));
+  EXPECT_EQ(Reason(ledger.Admit({})), "OK") << "a world does not promise it";
+  clock_.Advance(Seconds(2));
+  EXPECT_EQ(Reason(ledger.Admit(voice)), "OK") << "long ago";
+}
+
+TEST_F(Admission, LatenessDoesNotRefuseOneThatIsSlowByItself) {
+  AdmissionLedger ledger = Make({{64}});
+  SessionCost slow = Cost();
+  slow.start_up.per_session = Seconds(1);
+  ledger.SetCost(0, 0, slow);
+  Seat a = Take(&ledger), b = Take(&ledger), c = Take(&ledger);
+  for (int i = 0; i < 100; ++i) ledger.ObserveStart(0, Milliseconds(1), Seconds(1));
+  EXPECT_EQ(Reason(ledger.Admit({.promises_first_byte = true})), "OK")
+      << "it takes a second whenever it comes";
+}
+
+// Starts wait in one queue where each takes `factor` times what the ledger was told, as behind a
+// front end or a core that others hold. Many more come than it can take; heard ones stay a while.
+class LateStarts {
+ public:
+  LateStarts(uint64_t seed, double factor) : random_(seed), factor_(factor) {
+    AdmissionLimits limits;
+    limits.clock = &clock_;
+    ledger_ = std::make_unique<AdmissionLedger>(std::vector<std::vector<int>>{{256}}, limits);
+    ledger_->SetCost(0, 0,
+                     {.frame = {.per_session = absl::Microseconds(200)},
+                      .period = Milliseconds(40),
+                      .start_up = {.per_session = Milliseconds(1)},
+                      .batch = 8});
+  }
+
+  // -> first bytes of those who were admitted, in order; with `told`, the ledger hears of them.
+  std::vector<absl::Duration> Run(bool told) {
+    std::vector<absl::Duration> waits;
+    for (int ms = 0; ms < 20'000; ++ms, clock_.Advance(Milliseconds(1))) {
+      if (std::uniform_real_distribution<>(0, 1)(random_) < 0.5) Come();
+      done_ += 1 / factor_;
+      for (; !queue_.empty() && done_ >= 1; done_ -= 1) {
+        Waiting first = std::move(queue_.front());
+        queue_.pop_front();
+        waits.push_back(clock_.Now() - first.since);
+        first.seat.Started();
+        if (told) ledger_->ObserveStart(0, first.seat.planned_ttfb(), waits.back());
+        heard_.push_back({std::move(first.seat), clock_.Now()});
+      }
+      if (queue_.empty()) done_ = std::min(done_, 1.0);
+      while (!heard_.empty() && clock_.Now() - heard_.front().since > Milliseconds(500)) {
+        heard_.pop_front();
+      }
+    }
+    return waits;
+  }
+
+ private:
+  struct Waiting {
+    Seat seat;
+    absl::Time since;
+  };
+  void Come() {
+    auto seat = ledger_->Admit({.promises_first_byte = true});
+    if (seat.ok()) queue_.push_back({*std::move(seat), clock_.Now()});
+  }
+
+  std::mt19937_64 random_;
+  const double factor_;
+  double done_ = 0;  // starts that could have been made
+  FakeClock clock_;
+  std::unique_ptr<AdmissionLedger> ledger_;  // before the seats
+  std::deque<Waiting> queue_, heard_;
+};
+
+absl::Duration Percentile95(std::vector<absl::Duration> waits) {
+  std::sort(waits.begin(), waits.end());
+  return waits[waits.size() * 95 / 100];
+}
+
+TEST(AdmissionOfLateStarts, KeepsTheTargetWhateverDelaysThem) {
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    for (double factor : {4.0, 6.0, 8.0}) {
+      const auto blind = LateStarts(seed, factor).Run(/*told=*/false);
+      const auto told = LateStarts(seed, factor).Run(/*told=*/true);
+      EXPECT_GT(Percentile95(blind), Milliseconds(80)) << "the case must be one";
+      EXPECT_LE(Percentile95(told), Milliseconds(50)) << "seed " << seed << " x" << factor;
+      // Nobody is kept out for nothing: nearly as many are heard as can be.
+      EXPECT_GE(told.size(), 0.8 * 20'000 / factor) << "seed " << seed << " x" << factor;
+    }
+  }
 }
 
 TEST_F(Admission, ATenantHasAQuota) {

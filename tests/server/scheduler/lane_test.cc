@@ -31,6 +31,7 @@ class LaneTest : public testing::Test {
     lane_ = std::make_unique<Lane>(
         1, LaneOptions{.clock = &clock_,
                        .watchers = {watcher_},
+                       .on_behind = [this] { ++behind_; },
                        .on_device_lost = [this](const absl::Status&) { ++device_lost_; }});
     lane_->Add(0, std::move(model), {});
   }
@@ -58,7 +59,7 @@ class LaneTest : public testing::Test {
   absl::Duration max_lead_ = absl::Seconds(60);
   std::unique_ptr<AdmissionLedger> ledger_;
   std::vector<int> batches_;
-  int device_lost_ = 0;
+  int device_lost_ = 0, behind_ = 0;
   LaneWatcher* watcher_ = nullptr;
   std::unique_ptr<Lane> lane_;
   Model* model_ = nullptr;  // the lane's
@@ -112,6 +113,25 @@ TEST_F(LaneTest, FullOutboxPausesOneStreamAlone) {
   stuck->room_frames = 16;
   RunUntilIdle();
   EXPECT_EQ(stuck->samples, ScriptedSamples("stuck", 1));
+}
+
+TEST_F(LaneTest, SaysThatItIsBehindWhileAListenerStaysCloseToSilence) {
+  Make();
+  auto port = std::make_shared<RecordingPort>();
+  Speak(Open(port), std::string(10'000, 'a'));
+  auto run = [&](int rounds, absl::Duration lead) {
+    for (int i = 0; i < rounds; ++i) {
+      port->lead = lead;
+      EXPECT_EQ(lane_->RunOnce(), absl::ZeroDuration());
+    }
+  };
+  run(499, absl::Milliseconds(100));  // of a millisecond each
+  EXPECT_EQ(behind_, 0) << "it may still catch up";
+  run(100, absl::Milliseconds(100));
+  EXPECT_GE(behind_, 90);
+  const int until_now = behind_;
+  run(100, absl::Seconds(1));
+  EXPECT_EQ(behind_, until_now);
 }
 
 TEST_F(LaneTest, PausesAtMaxLeadUntilTheListenerCatchesUp) {

@@ -51,7 +51,7 @@ TEST(Load, FollowsWhatStepsReallyTake) {
   lane.Add(0, 1, absl::UnixEpoch());
   for (int i = 0; i < 10; ++i) lane.ObserveStep(Milliseconds(3), Milliseconds(6));
   EXPECT_DOUBLE_EQ(lane.load(), 2 * 3 / 40.0);
-  EXPECT_EQ(lane.PredictTtfb(0, Milliseconds(8), absl::UnixEpoch()),
+  EXPECT_EQ(lane.PlanTtfb(0, Milliseconds(8), absl::UnixEpoch()),
             Milliseconds(8 + 2 * (3 + 2 * 2)));
   // The newest 64 count for most: a machine that is free again is soon known to be.
   for (int i = 0; i < 1000; ++i) lane.ObserveStep(Milliseconds(3), Milliseconds(3));
@@ -63,12 +63,54 @@ TEST(Load, PredictsAllThatStartTogether) {
   lane.SetCost(0, Voice());
   lane.SetCost(1, World());
   const absl::Time now = absl::UnixEpoch();
-  EXPECT_EQ(lane.PredictTtfb(0, Milliseconds(8), now), Milliseconds(8 + 3 + 2));
+  EXPECT_EQ(lane.PlanTtfb(0, Milliseconds(8), now), Milliseconds(8 + 3 + 2));
   const uint64_t first = lane.Add(0, 1, now);
   lane.Add(1, 1, now);
-  EXPECT_EQ(lane.PredictTtfb(0, Milliseconds(8), now), Milliseconds(8 + 3 + 2 * 2 + 20));
+  EXPECT_EQ(lane.PlanTtfb(0, Milliseconds(8), now), Milliseconds(8 + 3 + 2 * 2 + 20));
   lane.Started(first);
-  EXPECT_EQ(lane.PredictTtfb(0, Milliseconds(8), now), Milliseconds(8 + 3 + 2 + 20));
+  EXPECT_EQ(lane.PlanTtfb(0, Milliseconds(8), now), Milliseconds(8 + 3 + 2 + 20));
+}
+
+LaneLoad Busy() {
+  LaneLoad lane(1);
+  lane.SetCost(0, Voice());
+  for (int i = 0; i < 8; ++i) lane.Add(0, 1, absl::UnixEpoch());  // 0.3 of its time
+  return lane;
+}
+
+TEST(Load, LatenessIsAMeanOfRecentStartsAndForgets) {
+  LaneLoad lane = Busy();
+  const absl::Time now = absl::UnixEpoch();
+  EXPECT_EQ(lane.Lateness(now), 1);
+  lane.ObserveStart(Milliseconds(10), Milliseconds(1), now);
+  EXPECT_EQ(lane.Lateness(now), 1) << "sooner than planned is no promise for the next one";
+  lane.ObserveStart(Milliseconds(10), Milliseconds(50), now);
+  EXPECT_EQ(lane.Lateness(now), 1 + 2 * 4 / 8.0) << "an eighth of four times too much, twice";
+  EXPECT_EQ(lane.Lateness(now + Milliseconds(250)), 1.5);
+  for (int i = 0; i < 100; ++i) lane.ObserveStart(Milliseconds(10), Milliseconds(50), now);
+  EXPECT_NEAR(lane.Lateness(now), 1 + 2 * 4, 1e-3);
+  for (int i = 0; i < 8; ++i) lane.ObserveStart(Milliseconds(10), Milliseconds(9), now);
+  EXPECT_LT(lane.Lateness(now), 1 + 2 * 4 / 2.0) << "those in time count as well";
+  EXPECT_LT(lane.Lateness(now + absl::Seconds(60)), 1.001);
+}
+
+TEST(Load, OneStalledStartDoesNotShutTheDoor) {
+  LaneLoad lane = Busy();
+  const absl::Time now = absl::UnixEpoch();
+  lane.ObserveStart(Milliseconds(9), absl::Hours(1), now);
+  EXPECT_LE(Milliseconds(9) * lane.Lateness(now), Milliseconds(50));
+  lane.ObserveStart(absl::ZeroDuration(), absl::Hours(1), now);
+  EXPECT_LE(Milliseconds(9) * lane.Lateness(now), Milliseconds(50)) << "nothing was planned";
+}
+
+TEST(Load, StartsOnALaneWithHardlyAnyLoadAreNotLateBecauseOfIt) {
+  LaneLoad lane(1);
+  lane.SetCost(0, Voice());
+  lane.Add(0, 1, absl::UnixEpoch());
+  for (int i = 0; i < 100; ++i) {
+    lane.ObserveStart(Milliseconds(10), absl::Seconds(1), absl::UnixEpoch());
+  }
+  EXPECT_EQ(lane.Lateness(absl::UnixEpoch()), 1);
 }
 
 TEST(Load, AStreamThatSaysNothingDelaysNobodyForLong) {
@@ -76,7 +118,7 @@ TEST(Load, AStreamThatSaysNothingDelaysNobodyForLong) {
   lane.SetCost(0, Voice());
   lane.Add(0, 1, absl::UnixEpoch());
   const absl::Time later = absl::UnixEpoch() + absl::Seconds(2);
-  EXPECT_EQ(lane.PredictTtfb(0, Milliseconds(8), later), Milliseconds(8 + 3 + 2));
+  EXPECT_EQ(lane.PlanTtfb(0, Milliseconds(8), later), Milliseconds(8 + 3 + 2));
   EXPECT_FALSE(lane.starting());
   EXPECT_EQ(lane.sessions(), 1) << "it keeps its place";
 }
