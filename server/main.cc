@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "absl/time/clock.h"
+#include "base/cores.h"
 #include "base/log.h"
 #include "model/kernels/isa.h"
 #include "nlohmann/json.hpp"
@@ -26,6 +27,8 @@ namespace {
 
 // For streams whose device is gone to read what became of them.
 constexpr absl::Duration kLastWords = absl::Seconds(1);
+
+constexpr int kMostLanes = 64;  // also of a machine with more cores
 
 enum ExitCode { kDrained = 0, kNotStarted = 1, kBadConfig = 2, kDeviceLost = 3 };
 
@@ -90,6 +93,7 @@ int Run(const Config& config, const std::string& binary) {
                     {"port", (*host)->port()},
                     {"metrics_port", (*host)->metrics_port()},
                     {"admin_port", (*host)->admin_port()},
+                    {"lanes", (*host)->engine().lanes()},
                     {"seconds", absl::ToDoubleSeconds(absl::Now() - begin)}});
 
   const int signal = stop.Wait();
@@ -111,7 +115,8 @@ int Main(int argc, char** argv) {
     std::cout << launch->answer << std::endl;
     return 0;
   }
-  const Config& config = launch->config;
+  Config& config = launch->config;
+  if (config.lanes == 0) config.lanes = std::min(UsableCores(), kMostLanes);
   absl::Status log = ConfigureLog(config.log_format == "json" ? LogFormat::kJson : LogFormat::kText,
                                   config.log_level);
   if (!log.ok()) return Fail(kBadConfig, log);

@@ -13,8 +13,9 @@ namespace firstbyte::nn {
 class Tensor {
  public:
   Tensor() = default;
-  // Zeros, row-major, 64-byte aligned. Throws std::exception when memory is short: models allocate
-  // while they load, and loading catches it.
+  // Zeros, row-major, 64-byte aligned. Large ones are resident only where they have been written.
+  // Throws std::exception when memory is short: models allocate while they load, and loading
+  // catches it.
   explicit Tensor(const std::vector<int64_t>& shape);
   static Tensor Of(const std::vector<float>& values);  // [values.size()]
 

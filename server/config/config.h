@@ -24,8 +24,8 @@ struct Config {
   std::vector<std::string> lazy_models;           // of these, and besides
   std::string device = "cpu";                     // or "cuda", "cuda:N"
   std::string cuda_plugin;                        // empty: looked for (server/device.h)
-  int lanes = 1;
-  int max_batch = 0;    // sessions in one step; 0: the model's own
+  int lanes = 0;                                  // 0: one for each core
+  int max_batch = 0;                              // sessions in one step; 0: the model's own
   int max_streams = 0;  // streams admitted at once, per model and lane; 0: the model's own
   absl::Duration max_lead = absl::Seconds(4);
   absl::Duration ttfb_target = absl::Milliseconds(50);

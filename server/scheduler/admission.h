@@ -97,8 +97,8 @@ class AdmissionLedger {
   // A seat on the least loaded lane. Tests in this order: kUnavailable DRAINING, MODEL_UNLOADING;
   // and, as kResourceExhausted: TENANT_QUOTA, OVERLOAD (sustained load, or the lane is behind),
   // TTFB_TARGET and DEADLINE_TOO_SHORT (predicted), NO_SLOT, NO_MEMORY; each with a retry delay.
-  // Load never refuses the only session of a lane, nor cost the only one that starts: waiting would change
-  // nothing.
+  // Load never refuses the only session of a lane, nor cost the only one that starts: waiting would
+  // change nothing.
   absl::StatusOr<Seat> Admit(const AdmissionRequest& request);
 
   void StartDraining();

@@ -1,3 +1,4 @@
+#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <sys/syscall.h>
 
 #include "base/clock.h"
+#include "base/cores.h"
 #include "base/error.h"
 #include "base/ids.h"
 #include "base/log.h"
@@ -53,6 +55,29 @@ TEST(FakeClock, MovesOnlyWhenTold) {
   absl::Time start = clock.Now();
   clock.Advance(absl::Milliseconds(5));
   EXPECT_EQ(clock.Now() - start, absl::Milliseconds(5));
+}
+
+TEST(Cores, AQuotaCountsInWholeOnes) {
+  EXPECT_EQ(CoresOfQuota("200000 100000"), 2);
+  EXPECT_EQ(CoresOfQuota("250000 100000\n"), 2);
+  EXPECT_EQ(CoresOfQuota("50000 100000"), 1);
+  for (const char* none : {"max 100000", "", "1", "1 0", "-1 1", "a b", "1 2 3"}) {
+    EXPECT_EQ(CoresOfQuota(none), std::nullopt) << none;
+  }
+}
+
+TEST(Cores, AffinityLimitsThem) {
+  std::thread([] {
+    cpu_set_t before, one;
+    ASSERT_EQ(sched_getaffinity(0, sizeof(before), &before), 0);
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+    EXPECT_EQ(UsableCores(), 1);
+    ASSERT_EQ(sched_setaffinity(0, sizeof(before), &before), 0);
+    EXPECT_GE(UsableCores(), 1);
+    EXPECT_LE(UsableCores(), CPU_COUNT(&before));
+  }).join();
 }
 
 TEST(Thread, PriorityIsLoweredFromWhateverItWas) {

@@ -17,7 +17,7 @@
 namespace firstbyte::aligned_mel {
 
 struct LaneSize {
-  int slots = 128;  // 460 kB each
+  int slots = 512;  // 460 kB each, once used
   int max_batch = 64;
 };
 

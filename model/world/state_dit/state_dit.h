@@ -17,7 +17,7 @@
 namespace firstbyte::state_dit {
 
 struct LaneSize {
-  int slots = 24;  // 1.5 MB each
+  int slots = 64;  // 1.5 MB each, once used
   int max_batch = 16;
 };
 
