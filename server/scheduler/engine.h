@@ -127,8 +127,9 @@ class Engine {
   const absl::Duration max_step_;
   std::atomic<bool> stalled_ = false;
   AdmissionLedger ledger_;  // before the lanes, whose sessions hold seats of it
+  std::vector<std::unique_ptr<Entry>>
+      entries_;  // before the lanes: what streams are told as they end
   std::vector<std::unique_ptr<Lane>> lanes_;
-  std::vector<std::unique_ptr<Entry>> entries_;
   mutable Mutex mu_;
   std::atomic<bool> stopping_ = false;
   std::unique_ptr<ThreadPool> loader_;  // one thread, if any model has a source

@@ -36,7 +36,7 @@ TEST(ProcessUsage, MemoryAndCpuGrowWithUse) {
 }
 
 TEST(ProcessUsage, TheHeapIsWhatIsNotFreed) {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "the sanitizer has its own malloc";
 #endif
   constexpr int kSize = 1000, kCount = 1000;
