@@ -127,8 +127,8 @@ class Engine {
   const absl::Duration max_step_;
   std::atomic<bool> stalled_ = false;
   AdmissionLedger ledger_;  // before the lanes, whose sessions hold seats of it
-  std::vector<std::unique_ptr<Entry>>
-      entries_;  // before the lanes: what streams are told as they end
+  // Before the lanes, whose streams read them as they end.
+  std::vector<std::unique_ptr<Entry>> entries_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   mutable Mutex mu_;
   std::atomic<bool> stopping_ = false;

@@ -255,7 +255,11 @@ TEST_F(AdminModelsTest, NeitherHoldsUpTheEndOfTheServer) {
   WaitFor("late", v1::MODEL_STATE_LOADING);
   auto unloading = UnloadMeanwhile("scripted-world", 3600);
   WaitFor("scripted-world", v1::MODEL_STATE_UNLOADING);
-  std::thread end([this] { server_.host.reset(); });
+  // With time for the player to be told: without any, gRPC may cut the stream off before.
+  std::thread end([this] {
+    server_.host->Drain(absl::ZeroDuration(), absl::Seconds(4));
+    server_.host.reset();
+  });
   EXPECT_FALSE(loading.get()->status.ok());
   EXPECT_FALSE(unloading.get().ok());
   voice_.LetGo();  // an engine waits for the load that is under way
