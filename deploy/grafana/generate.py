@@ -118,7 +118,7 @@ def engine():
                                                                         "model, stage")},
               stack=True, about="1 is a lane that is always busy."),
         panel("Load of a lane", "percentunit",
-              {"{{instance}} {{lane}}": f"firstbyte_lane_load_ratio{{{FILTER}}}"}, line=0.85,
+              {"{{instance}} {{lane}}": f"firstbyte_lane_load_ratio{{{FILTER}}}"}, line=0.75,
               about="What admitted sessions need to keep their pace; the line is where new ones are refused."),
         panel("Models that are loaded", "none",
               {"{{instance}} {{model}}": f"firstbyte_model_resident{{{MODEL}}}"},

@@ -31,7 +31,7 @@ struct Config {
   absl::Duration ttfb_target = absl::Milliseconds(50);
   absl::Duration max_step = absl::Milliseconds(8);
   // Admission (server/scheduler/admission.h); 0 switches a test off.
-  int max_load_percent = 85;
+  int max_load_percent = 75;
   absl::Duration max_ttfb = absl::Milliseconds(50);
   int max_streams_per_tenant = 0;
   int max_stream_mib = 1024;

@@ -27,8 +27,8 @@ absl::Status DrainingError();
 
 struct AdmissionLimits {
   // Share of a lane's time that admitted sessions may need to keep their pace; the rest is the
-  // reserve for those that start. 0: not tested.
-  double max_load = 0.85;
+  // reserve for those that start: prefill and small first chunks. 0: not tested.
+  double max_load = 0.75;
   // A voice that would be heard later than this is refused. 0: not tested.
   absl::Duration max_ttfb = absl::Milliseconds(50);
   // The step that is under way when a newcomer comes: PolicyOptions::max_step.

@@ -8,7 +8,7 @@ using grpc::StatusCode;
 
 class OverloadTest : public RpcTest {
  protected:
-  // A frame of 40 ms takes each session 4 ms of a clock that only steps move: eight are 80 %.
+  // A frame of 40 ms takes each session 4 ms of a clock that only steps move: seven are 70 %.
   void StartWithCost() {
     HostOptions options;
     options.lane.clock = &time_;
@@ -27,7 +27,7 @@ class OverloadTest : public RpcTest {
 TEST_F(OverloadTest, AsManyAreAdmittedAsTheLaneSustains) {
   StartWithCost();
   std::vector<std::unique_ptr<OpenStream>> open;
-  for (int i = 0; i < 8; ++i) open.push_back(Open());
+  for (int i = 0; i < 7; ++i) open.push_back(Open());
   for (int i = 0; i < 3; ++i) {
     Heard refused = Synthesize({Request("config {}"), Text("Hello.")});
     EXPECT_EQ(refused.status.error_code(), StatusCode::RESOURCE_EXHAUSTED);
@@ -46,7 +46,7 @@ TEST_F(OverloadTest, AsManyAreAdmittedAsTheLaneSustains) {
 TEST_F(OverloadTest, GrpcRetriesAfterTheDelayByItself) {
   StartWithCost();
   std::vector<std::unique_ptr<OpenStream>> open;
-  for (int i = 0; i < 8; ++i) open.push_back(Open());
+  for (int i = 0; i < 7; ++i) open.push_back(Open());
   {
     grpc::ChannelArguments arguments;
     arguments.SetServiceConfigJSON(R"({"methodConfig": [{

@@ -85,11 +85,11 @@ TEST_F(Admission, RefusesWhatTheLaneCouldNotSustain) {
   AdmissionLedger ledger = Make({{64}});
   ledger.SetCost(0, 0, Cost());
   std::vector<Seat> seats;
-  for (int i = 0; i < 8; ++i) seats.push_back(Take(&ledger));  // 8 x 0.1
+  for (int i = 0; i < 7; ++i) seats.push_back(Take(&ledger));  // 7 x 0.1
   auto refused = ledger.Admit({});
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(Reason(refused), "OVERLOAD");
-  EXPECT_EQ(Reason(ledger.Admit({.pace = 0.5})), "OK") << "0.85 is still allowed";
+  EXPECT_EQ(Reason(ledger.Admit({.pace = 0.5})), "OK") << "0.75 is still allowed";
   seats.pop_back();
   EXPECT_EQ(Reason(ledger.Admit({})), "OK");
 }
@@ -98,8 +98,8 @@ TEST_F(Admission, AWorldThatPromisesNoPaceIsAQuarterOfOneThatDoes) {
   AdmissionLedger ledger = Make({{64}});
   ledger.SetCost(0, 0, Cost());
   std::vector<Seat> seats;
-  for (int i = 0; i < 34; ++i) seats.push_back(Take(&ledger, {.pace = kUnpaced}));
-  EXPECT_DOUBLE_EQ(ledger.load(0), 0.85);
+  for (int i = 0; i < 30; ++i) seats.push_back(Take(&ledger, {.pace = kUnpaced}));
+  EXPECT_DOUBLE_EQ(ledger.load(0), 0.75);
   EXPECT_EQ(Reason(ledger.Admit({.pace = kUnpaced})), "OVERLOAD");
 }
 

@@ -257,7 +257,8 @@ TEST_F(EngineTest, StreamsThatComeWhileOthersUnloadSpeakOrAreRefused) {
     });
   }
   int unloads = 0;
-  while (unloads < 8 || spoke < 8) {
+  // Unloads of what nobody has asked for again yet are none.
+  while (unloads < 8 || spoke < 8 || loads_ < 2) {
     const std::string how = UnloadNow(kLater);
     EXPECT_TRUE(how == "OK" || how == "MODEL_LOADING") << how;
     unloads += how == "OK";
@@ -267,7 +268,6 @@ TEST_F(EngineTest, StreamsThatComeWhileOthersUnloadSpeakOrAreRefused) {
   EXPECT_EQ(UnloadNow(kLater), "OK");
   EXPECT_EQ(Living(), 0);
   EXPECT_EQ(engine_->admission().usage(kLater).used, 0);
-  EXPECT_GT(loads_, 1);
 }
 
 }  // namespace
