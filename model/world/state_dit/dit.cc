@@ -22,14 +22,18 @@ int Dit::FactsSize(const Config& c) {
 
 Dit::Buffers::Buffers(const Config& c, int n)
     : facts({n, FactsSize(c)}),
-      hidden({n, c.dit.width}),
-      condition({n, c.dit.condition}),
-      modulation({n, 6 * c.dit.width}),
       latents({n * kVideoTokens, c.latent_channels}),
       estimates({n * kVideoTokens, c.latent_channels}),
       columns({n * kLatentSide, c.column_features()}),
       audio({n, c.audio_channels}),
+      frames(n),
+      slots(n),
+      valid(n),
+      next(n),
       notes({n, kNoteSize}),
+      hidden({n, c.dit.width}),
+      condition({n, c.dit.condition}),
+      modulation({n, 6 * c.dit.width}),
       video_rows({n * kVideoTokens, c.dit.width}),
       ray_rows({n * kLatentSide, c.dit.width}),
       audio_rows({n, c.dit.width}),
@@ -126,19 +130,19 @@ void Dit::Describe(const PassRow& row, float* out) const {
   Sighted(*row.note, out);
 }
 
-void Dit::Positions(absl::Span<const PassRow> rows, Buffers* b) const {
+void Dit::Positions(int n, Buffers* b) const {
   const double turn = 2 * M_PI;
   float angles[kPairs], cosines[kPairs], sines[kPairs];
   const int times = static_cast<int>(time_speeds_.size());
-  for (size_t s = 0; s < rows.size(); ++s) {
+  for (int s = 0; s < n; ++s) {
     for (int i = 0; i < times; ++i) {
       // Whole turns go in double, so that long sessions keep their precision.
-      const double angle = static_cast<double>(rows[s].frame) * time_speeds_[i];
+      const double angle = static_cast<double>(b->frames[s]) * time_speeds_[i];
       angles[i] = static_cast<float>(angle - turn * std::nearbyint(angle / turn));
     }
     kernels_->sincos(angles, times, sines, cosines);
     for (int token = 0; token < kTokens; ++token) {
-      const size_t at = (s * kTokens + token) * kPairs;
+      const int at = (s * kTokens + token) * kPairs;
       std::copy_n(&place_cosines_[token * kPairs], kPairs, b->cosines.data() + at);
       std::copy_n(&place_sines_[token * kPairs], kPairs, b->sines.data() + at);
       std::copy_n(cosines, times, b->cosines.data() + at);
@@ -147,8 +151,8 @@ void Dit::Positions(absl::Span<const PassRow> rows, Buffers* b) const {
   }
 }
 
-void Dit::Embed(absl::Span<const PassRow> rows, Buffers* b) const {
-  const int n = static_cast<int>(rows.size()), width = config_.dit.width;
+void Dit::Fill(absl::Span<const PassRow> rows, Buffers* b) const {
+  const int n = static_cast<int>(rows.size()), window = config_.dit.window;
   const int video = kVideoTokens * config_.latent_channels, facts = FactsSize(config_);
   const int columns = kLatentSide * config_.column_features();
   for (int s = 0; s < n; ++s) {
@@ -158,7 +162,15 @@ void Dit::Embed(absl::Span<const PassRow> rows, Buffers* b) const {
     std::copy_n(rows[s].columns, columns, b->columns.data() + s * columns);
     std::copy_n(rows[s].audio, config_.audio_channels,
                 b->audio.data() + s * config_.audio_channels);
+    b->frames[s] = rows[s].frame;
+    b->slots[s] = rows[s].slot;
+    b->valid[s] = rows[s].ring.valid(window);
+    b->next[s] = rows[s].ring.next(window);
   }
+}
+
+void Dit::Embed(int n, Buffers* b) const {
+  const int width = config_.dit.width;
   condition_in_.Forward(b->facts.data(), n, b->hidden.data(), nn::Epilogue::kSilu);
   condition_out_.Forward(b->hidden.data(), n, b->condition.data(), nn::Epilogue::kSilu);
   video_in_.Forward(b->latents.data(), n * kVideoTokens, b->video_rows.data());
@@ -183,16 +195,15 @@ void Dit::Embed(absl::Span<const PassRow> rows, Buffers* b) const {
   }
 }
 
-void Dit::Attend(int layer, absl::Span<const PassRow> rows, const Rings& rings, bool keys_only,
-                 Buffers* b) const {
+void Dit::Attend(int layer, int n, const Rings& rings, bool keys_only, Buffers* b) const {
   const Block& block = blocks_[layer];
   const DitConfig& d = config_.dit;
-  const int n = static_cast<int>(rows.size()), inner = d.heads * kHeadDim;
+  const int inner = d.heads * kHeadDim;
   const auto epsilon = static_cast<float>(config_.norm_epsilon);
   for (int s = 0; s < n; ++s) {
-    b->keys[s] = rings.keys(rows[s].slot, layer);
-    b->values[s] = rings.values(rows[s].slot, layer);
-    b->places[s] = rows[s].ring.valid(d.window) * kTokens;
+    b->keys[s] = rings.keys(b->slots[s], layer);
+    b->values[s] = rings.values(b->slots[s], layer);
+    b->places[s] = b->valid[s] * kTokens;
     b->lengths[s] = b->places[s] + kTokens;
   }
   const float* modulation = b->modulation.data();
@@ -224,9 +235,8 @@ void Dit::Mlp(const Block& block, int n, Buffers* b) const {
       {b->x.data(), b->branch.data(), modulation + 2 * width, 6 * width, n, kTokens, width});
 }
 
-void Dit::Head(absl::Span<const PassRow> rows, Buffers* b) const {
-  const int n = static_cast<int>(rows.size()), width = config_.dit.width;
-  const int video = kVideoTokens * config_.latent_channels, audio = config_.audio_channels;
+void Dit::Head(int n, Buffers* b) const {
+  const int width = config_.dit.width;
   final_.Forward(b->condition.data(), n, b->modulation.data());
   kernels_->modulate({b->x.data(), b->modulation.data(), b->modulation.data() + width, 2 * width,
                       static_cast<float>(config_.norm_epsilon), b->normed.data(), n, kTokens,
@@ -237,48 +247,60 @@ void Dit::Head(absl::Span<const PassRow> rows, Buffers* b) const {
     std::copy_n(from + kAudioToken * width, width, b->audio_rows.data() + s * width);
     std::copy_n(from + kStateToken * width, width, b->state_rows.data() + s * width);
   }
-  // Onto the estimates, which Embed() gathered.
+  // Onto the estimates, which Fill() gathered.
   video_out_.Forward(b->video_rows.data(), n * kVideoTokens, b->estimates.data(),
                      nn::Epilogue::kAdd);
   audio_out_.Forward(b->audio_rows.data(), n, b->audio.data());
   note_out_.Forward(b->state_rows.data(), n, b->notes.data());
   note_past_.Forward(b->facts.data(), n, b->notes.data(), nn::Epilogue::kAdd);
-  for (int s = 0; s < n; ++s) {
-    std::copy_n(b->estimates.data() + s * video, video, rows[s].video_out);
-    std::copy_n(b->audio.data() + s * audio, audio, rows[s].audio_out);
-    std::copy_n(b->notes.data() + s * kNoteSize, kNoteSize, rows[s].note_out->begin());
+}
+
+void Dit::Read(absl::Span<const PassRow> rows, const Buffers& b) const {
+  const int video = kVideoTokens * config_.latent_channels, audio = config_.audio_channels;
+  for (size_t s = 0; s < rows.size(); ++s) {
+    std::copy_n(b.estimates.data() + s * video, video, rows[s].video_out);
+    std::copy_n(b.audio.data() + s * audio, audio, rows[s].audio_out);
+    std::copy_n(b.notes.data() + s * kNoteSize, kNoteSize, rows[s].note_out->begin());
   }
 }
 
-void Dit::Denoise(absl::Span<const PassRow> rows, const Rings& rings, Buffers* b) const {
-  const int n = static_cast<int>(rows.size());
-  Embed(rows, b);
-  Positions(rows, b);
+void Dit::Predict(int n, const Rings& rings, Buffers* b) const {
+  Embed(n, b);
+  Positions(n, b);
   for (int layer = 0; layer < config_.dit.layers; ++layer) {
     blocks_[layer].modulation.Forward(b->condition.data(), n, b->modulation.data());
-    Attend(layer, rows, rings, /*keys_only=*/false, b);
+    Attend(layer, n, rings, /*keys_only=*/false, b);
     Mlp(blocks_[layer], n, b);
   }
-  Head(rows, b);
+  Head(n, b);
 }
 
-void Dit::Commit(absl::Span<const PassRow> rows, const Rings& rings, Buffers* b) const {
-  const int n = static_cast<int>(rows.size()), window = config_.dit.window;
-  Embed(rows, b);
-  Positions(rows, b);
+void Dit::Write(int n, const Rings& rings, Buffers* b) const {
+  const int window = config_.dit.window;
+  Embed(n, b);
+  Positions(n, b);
   for (int layer = 0; layer < config_.dit.layers; ++layer) {
     // Of the last layer only keys and values are wanted.
     const bool last = layer + 1 == config_.dit.layers;
     blocks_[layer].modulation.Forward(b->condition.data(), n, b->modulation.data());
-    Attend(layer, rows, rings, last, b);
+    Attend(layer, n, rings, last, b);
     if (!last) Mlp(blocks_[layer], n, b);
-    for (const PassRow& row : rows) {
+    for (int s = 0; s < n; ++s) {
       // A ring that is not full has the frame in its place already.
-      if (row.ring.valid(window) == window) {
-        rings.TakeTail(row.slot, layer, row.ring.next(window));
-      }
+      if (b->valid[s] == window) rings.TakeTail(b->slots[s], layer, b->next[s]);
     }
   }
+}
+
+void Dit::Denoise(absl::Span<const PassRow> rows, const Rings& rings, Buffers* b) const {
+  Fill(rows, b);
+  Predict(static_cast<int>(rows.size()), rings, b);
+  Read(rows, *b);
+}
+
+void Dit::Commit(absl::Span<const PassRow> rows, const Rings& rings, Buffers* b) const {
+  Fill(rows, b);
+  Write(static_cast<int>(rows.size()), rings, b);
 }
 
 }  // namespace firstbyte::state_dit

@@ -43,8 +43,13 @@ class Dit {
  public:
   struct Buffers {
     Buffers(const Config& config, int max_batch);
-    nn::Tensor facts, hidden, condition, modulation;
-    nn::Tensor latents, estimates, columns, audio, notes;
+    // What Fill() writes, a row for each session of the pass; estimates and audio become results.
+    nn::Tensor facts, latents, estimates, columns, audio;
+    std::vector<int64_t> frames;
+    std::vector<int32_t> slots, valid, next;  // of the ring: RingIndex's
+    // What the body makes.
+    nn::Tensor notes;  // a result, too
+    nn::Tensor hidden, condition, modulation;
     nn::Tensor video_rows, ray_rows, audio_rows, state_rows;
     nn::Tensor x, normed, qkv, attended, branch, mlp, scores, cosines, sines;
     std::vector<float*> keys, values;
@@ -70,12 +75,18 @@ class Dit {
   };
 
   Block LoadBlock(int index, nn::WeightLoader* weights) const;
-  void Embed(absl::Span<const PassRow> rows, Buffers* b) const;
-  void Positions(absl::Span<const PassRow> rows, Buffers* b) const;
-  void Attend(int layer, absl::Span<const PassRow> rows, const Rings& rings, bool keys_only,
-              Buffers* b) const;
+  // A pass in three parts (DESIGN.md, "The GPU"): the body, Predict() or Write(), knows no session
+  // but by the `n` rows that Fill() wrote.
+  void Fill(absl::Span<const PassRow> rows, Buffers* b) const;
+  void Predict(int n, const Rings& rings, Buffers* b) const;
+  void Write(int n, const Rings& rings, Buffers* b) const;
+  void Read(absl::Span<const PassRow> rows, const Buffers& b) const;
+
+  void Embed(int n, Buffers* b) const;
+  void Positions(int n, Buffers* b) const;
+  void Attend(int layer, int n, const Rings& rings, bool keys_only, Buffers* b) const;
   void Mlp(const Block& block, int sessions, Buffers* b) const;
-  void Head(absl::Span<const PassRow> rows, Buffers* b) const;
+  void Head(int n, Buffers* b) const;
 
   const nn::KernelTable* kernels_ = nullptr;
   Config config_;
