@@ -76,6 +76,7 @@ absl::Status StatusOf(Code code, const Fault& fault) {
       return absl::OkStatus();
     case Code::kNoDriver:
     case Code::kNoDevice:
+    case Code::kNoLibrary:
       return Unusable(text);
     case Code::kOutOfMemory:
       return Error(absl::StatusCode::kResourceExhausted, "GPU_MEMORY", text);

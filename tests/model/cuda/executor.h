@@ -1,19 +1,29 @@
-// Where a kernel test runs: emulated on the host, or on a GPU. The tests do not know which.
+// Where a kernel test runs: on an emulated GPU or on a real one. The tests do not know which.
 #pragma once
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "model/cuda/steps.h"
+#include "model/cuda/plugin_loader.h"
 
 namespace firstbyte::cuda {
 
+struct TestDevice {
+  const PluginTable* plugin;
+  DeviceHandle device;
+};
+
 class Executor {
  public:
-  virtual ~Executor() = default;
+  explicit Executor(TestDevice test) : plugin_(*test.plugin), device_(std::move(test.device)) {}
+  ~Executor() {
+    for (void* memory : memory_) plugin_.release(device_.get(), memory);
+  }
 
   // A copy of `values` for steps to point to; it lives as long as the executor.
   template <typename T>
@@ -28,39 +38,51 @@ class Executor {
     return values;
   }
 
-  virtual void Run(const AttendStep<float>& step) = 0;
-  virtual void Run(const AttendStep<Bf16>& step) = 0;
-  virtual void Run(const HeadsStep<float>& step) = 0;
-  virtual void Run(const HeadsStep<Bf16>& step) = 0;
-  virtual void Run(const ModulateStep<float>& step) = 0;
-  virtual void Run(const ModulateStep<Bf16>& step) = 0;
-  virtual void Run(const RingWriteStep<float>& step) = 0;
-  virtual void Run(const RingWriteStep<Bf16>& step) = 0;
-  virtual void Run(const AdvanceStep& step) = 0;
-  virtual void Run(const SampleStep& step) = 0;
+  void Run(const AttendStep<float>& step) { Start(plugin_.f32.attend, step); }
+  void Run(const AttendStep<Bf16>& step) { Start(plugin_.bf16.attend, step); }
+  void Run(const HeadsStep<float>& step) { Start(plugin_.f32.heads, step); }
+  void Run(const HeadsStep<Bf16>& step) { Start(plugin_.bf16.heads, step); }
+  void Run(const ModulateStep<float>& step) { Start(plugin_.f32.modulate, step); }
+  void Run(const ModulateStep<Bf16>& step) { Start(plugin_.bf16.modulate, step); }
+  void Run(const RingWriteStep<float>& step) { Start(plugin_.f32.ring_write, step); }
+  void Run(const RingWriteStep<Bf16>& step) { Start(plugin_.bf16.ring_write, step); }
+  void Run(const AdvanceStep& step) { Start(plugin_.advance, step); }
+  void Run(const SampleStep& step) { Start(plugin_.sample, step); }
+  void Run(const ProductShape& shape, const ProductStep& step);
 
  private:
-  virtual void* PutBytes(const void* from, size_t bytes) = 0;
-  virtual void GetBytes(const void* from, void* to, size_t bytes) = 0;
+  template <typename Step>
+  void Start(StartStep<Step> start, const Step& step) {
+    Expect(start(device_.get(), Queue::kSteps, &step, &fault_));
+    Expect(plugin_.wait(device_.get(), &fault_));
+  }
+  void Expect(Code code) { ASSERT_EQ(code, Code::kOk) << fault_.text; }
+  void* PutBytes(const void* from, size_t bytes);
+  void GetBytes(const void* from, void* to, size_t bytes);
+
+  const PluginTable& plugin_;
+  const DeviceHandle device_;
+  Fault fault_{};
+  std::vector<void*> memory_;
 };
 
 // What this program can run on, by name.
 std::vector<std::string> ExecutorNames();
-// nullptr: it cannot, for the reason in `why`.
-std::unique_ptr<Executor> MakeExecutor(const std::string& name, std::string* why);
+// nullopt: it cannot, for the reason in `why`.
+std::optional<TestDevice> OpenTestDevice(const std::string& name, std::string* why);
 
 // A test on every executor; skipped where there is none.
 class KernelTest : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
     std::string why;
-    executor_ = MakeExecutor(GetParam(), &why);
-    if (executor_ == nullptr) GTEST_SKIP() << why;
+    std::optional<TestDevice> test = OpenTestDevice(GetParam(), &why);
+    if (!test) GTEST_SKIP() << why;
+    executor_ = std::make_unique<Executor>(*std::move(test));
   }
   // One without what the test has put so far.
   Executor& Fresh() {
-    std::string why;
-    executor_ = MakeExecutor(GetParam(), &why);
+    SetUp();
     return *executor_;
   }
 

@@ -24,6 +24,10 @@ Code Open(int index, Device** opened, Fault* fault) {
     std::snprintf(fault->text, sizeof(fault->text), "no NVIDIA driver here");
     return Code::kNoDriver;
   }
+  if (Fakes("no-library")) {
+    std::snprintf(fault->text, sizeof(fault->text), "libcublasLt.so.13 is missing");
+    return Code::kNoLibrary;
+  }
   if (Fakes("long-fault")) {  // of all bytes, none is the end
     std::memset(fault->text, 'x', sizeof(fault->text));
     return Code::kLost;

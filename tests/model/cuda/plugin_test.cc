@@ -70,6 +70,7 @@ TEST_F(PluginTest, OfAnotherInterfaceItIsRefused) {
 
 TEST_F(PluginTest, ItsFaultsAreReported) {
   EXPECT_THAT(Refusal(OpenDevice(Fake("no-driver"), 0).status()), HasSubstr("no NVIDIA driver"));
+  EXPECT_THAT(Refusal(OpenDevice(Fake("no-library"), 0).status()), HasSubstr("libcublasLt"));
   EXPECT_THAT(Refusal(OpenDevice(Fake(""), 1).status()), HasSubstr("no GPU 1"));
   const absl::Status lost = OpenDevice(Fake("long-fault"), 0).status();
   EXPECT_EQ(lost.code(), absl::StatusCode::kUnavailable);
@@ -83,6 +84,10 @@ TEST_F(PluginTest, TheRealOneLoadsAnywhereAndSaysWhatIsMissing) {
   absl::StatusOr<const PluginTable*> plugin = LoadPlugin(FIRSTBYTE_REAL_CUDA);
   ASSERT_TRUE(plugin.ok()) << plugin.status();
   EXPECT_THAT((*plugin)->build, HasSubstr("CUDA 1"));
+  Fault fault{};
+  if ((*plugin)->find_libraries(&fault) != Code::kOk) {
+    EXPECT_THAT(fault.text, AllOf(HasSubstr("libcublasLt.so.13"), HasSubstr("cannot be found")));
+  }
   absl::StatusOr<DeviceHandle> device = OpenDevice(**plugin, 0);
   if (!device.ok()) Refusal(device.status());
   EXPECT_FALSE(OpenDevice(**plugin, 1 << 20).ok());

@@ -1,0 +1,79 @@
+// Products on the device: y = activation(x W' + b), by one algorithm for any number of rows.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "model/cuda/steps.h"
+
+namespace firstbyte::cuda {
+
+// What a product multiplies; it adds up in float. kTf32: floats, of whose fraction 10 bits are
+// used.
+enum class Number : int32_t { kF32, kTf32, kF16, kBf16 };
+constexpr int BytesOf(Number number) {
+  return number == Number::kF32 || number == Number::kTf32 ? 4 : 2;
+}
+
+enum class Activation : int32_t { kNone, kSilu, kReluSquared };
+
+// A product as its layer knows it when the model opens: all but the rows. The algorithm is chosen
+// then, one that adds over k in one order whatever the rows, so a row does not know its bucket.
+struct ProductShape {
+  Number number;  // of x and the weights
+  bool wide;      // y and bias are float; else they are what x is
+  bool bias;
+  bool add;               // y += x W' + b; then there is no activation
+  Activation activation;  // what it works on is y, rounded to its type
+  int most_rows, n, k;
+  int64_t x_stride, y_stride;  // elements from row to row
+
+  bool fits() const {
+    return most_rows > 0 && n > 0 && k > 0 && x_stride >= k && y_stride >= n &&
+           !(add && activation != Activation::kNone);
+  }
+  int y_bytes() const { return wide ? 4 : BytesOf(number); }  // of an element
+};
+
+// Addresses are aligned to 16 bytes.
+struct ProductStep {
+  const void* x;        // [rows, k]
+  const void* weights;  // [n, k]
+  const void* bias;     // [n]
+  void* y;              // [rows, n]
+  int rows;             // at most the shape's
+};
+
+// y = activation(y), in place.
+template <typename T>
+struct ActivateStep {
+  T* y;            // [rows] of width, `stride` apart
+  int64_t stride;  // elements
+  int rows, width;
+  Activation activation;
+};
+
+template <typename T>
+struct Activate {
+  static constexpr int kThreads = 256;
+  struct Shared {};
+
+  ActivateStep<T> step;
+
+  Grid grid() const { return {step.rows, CeilDiv(step.width, kThreads)}; }
+  bool fits() const { return step.width > 0 && step.stride >= step.width; }
+
+  template <typename Block>
+  FIRSTBYTE_DEVICE void Run(Block& block, Shared&) const {
+    block.Each([&](int t) {
+      const int i = block.at.y * kThreads + t;
+      if (i >= step.width) return;
+      T* y = step.y + block.at.x * step.stride + i;
+      const float x = ToFloat(*y), positive = Max(x, 0);
+      if (step.activation == Activation::kSilu) Store(x / (1 + expf(-x)), y);
+      if (step.activation == Activation::kReluSquared) Store(positive * positive, y);
+    });
+  }
+};
+
+}  // namespace firstbyte::cuda
