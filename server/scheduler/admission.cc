@@ -31,6 +31,10 @@ absl::Status Refusal(const char* reason, absl::Duration retry_after, const std::
                absl::StrCat(message, "; retry after the given delay"));
 }
 
+SessionLoad SessionOf(const AdmissionRequest& request) {
+  return {.model = request.model, .pace = request.pace, .encoding = request.encoding};
+}
+
 absl::Status UnloadingError() {
   return Error(
       absl::StatusCode::kUnavailable,
@@ -109,7 +113,10 @@ absl::StatusOr<Seat> AdmissionLedger::Admit(const AdmissionRequest& request) {
   if (draining_) return DrainingError();
   if (closing_[request.model].closed) return UnloadingError();
   const int lane = LeastLoaded(request, now);
-  if (absl::Status status = Test(request, lane, now); !status.ok()) return status;
+  if (absl::Status status = TestLoad(request, lane, now); !status.ok()) return status;
+  const absl::Duration planned = lanes_[lane].PlanTtfb(request.model, limits_.max_step, now);
+  if (absl::Status status = TestStart(request, lane, planned, now); !status.ok()) return status;
+  if (absl::Status status = TestRoom(request, lane, now); !status.ok()) return status;
   ++tenants_[request.tenant];
   bytes_ += request.bytes;
   Seat seat;
@@ -117,8 +124,8 @@ absl::StatusOr<Seat> AdmissionLedger::Admit(const AdmissionRequest& request) {
   seat.request_ = request;
   seat.lane_ = lane;
   seat.since_ = now;
-  seat.planned_ttfb_ = lanes_[lane].PlanTtfb(request.model, limits_.max_step, now);
-  seat.start_ = lanes_[lane].Add(request.model, request.pace, now);
+  seat.planned_ttfb_ = planned;
+  seat.start_ = lanes_[lane].Add(SessionOf(request), now);
   return seat;
 }
 
@@ -129,8 +136,7 @@ int AdmissionLedger::LeastLoaded(const AdmissionRequest& request, absl::Time now
     const LaneLoad& load = lanes_[lane];
     const bool full = load.sessions(request.model) >= slots[lane];
     const bool behind = now < behind_until_[lane];
-    return std::make_tuple(full, behind, load.LoadWith(request.model, request.pace),
-                           load.sessions());
+    return std::make_tuple(full, behind, load.LoadWith(SessionOf(request)), load.sessions());
   };
   int best = 0;
   for (int lane = 1; lane < static_cast<int>(slots.size()); ++lane) {
@@ -139,7 +145,7 @@ int AdmissionLedger::LeastLoaded(const AdmissionRequest& request, absl::Time now
   return best;
 }
 
-absl::Status AdmissionLedger::Test(const AdmissionRequest& request, int lane, absl::Time now) {
+absl::Status AdmissionLedger::TestLoad(const AdmissionRequest& request, int lane, absl::Time now) {
   const int model = request.model;
   if (limits_.max_streams_per_tenant > 0) {
     const auto held = tenants_.find(request.tenant);
@@ -149,9 +155,9 @@ absl::Status AdmissionLedger::Test(const AdmissionRequest& request, int lane, ab
           absl::StrCat("a tenant may have ", limits_.max_streams_per_tenant, " streams at once"));
     }
   }
-  LaneLoad& load = lanes_[lane];
-  const double with = load.LoadWith(model, request.pace);
-  if (limits_.max_load > 0 && with > limits_.max_load && load.sessions() > 0) {
+  const LaneLoad& load = lanes_[lane];
+  if (limits_.max_load > 0 && load.LoadWith(SessionOf(request)) > limits_.max_load &&
+      load.sessions() > 0) {
     return Refusal("OVERLOAD", NextSeatBack(model, lane, load.sessions(), now),
                    absl::StrFormat("the sessions here already need %.0f %% of the time there is",
                                    100 * load.load()));
@@ -160,21 +166,13 @@ absl::Status AdmissionLedger::Test(const AdmissionRequest& request, int lane, ab
     return Refusal("OVERLOAD", NextSeatBack(model, lane, load.sessions(), now),
                    "the listeners here are hardly ahead of what they hear");
   }
-  if (absl::Status status = TestStart(request, lane, now); !status.ok()) return status;
-  if (load.sessions(model) >= slots_[model][lane]) {
-    return Refusal("NO_SLOT", NextSeatBack(model, lane, load.sessions(model), now),
-                   "all slots of this model are taken");
-  }
-  if (limits_.max_bytes > 0 && bytes_ + request.bytes > limits_.max_bytes) {
-    return Refusal("NO_MEMORY", NextSeatBack(model, lane, std::max(1, load.sessions()), now),
-                   "the streams here already hold all the memory they may");
-  }
   return absl::OkStatus();
 }
 
-absl::Status AdmissionLedger::TestStart(const AdmissionRequest& request, int lane, absl::Time now) {
-  LaneLoad& load = lanes_[lane];
-  const absl::Duration planned = load.PlanTtfb(request.model, limits_.max_step, now);
+// `planned`: LaneLoad::PlanTtfb().
+absl::Status AdmissionLedger::TestStart(const AdmissionRequest& request, int lane,
+                                        absl::Duration planned, absl::Time now) {
+  const LaneLoad& load = lanes_[lane];
   const absl::Duration ttfb = planned * load.Lateness(now);
   // For the only one that starts, waiting changes what others cost it, not what it costs itself.
   auto too_late = [&](absl::Duration limit) {
@@ -193,6 +191,20 @@ absl::Status AdmissionLedger::TestStart(const AdmissionRequest& request, int lan
   if (too_late(request.time_left)) {
     return Refusal("DEADLINE_TOO_SHORT", retry(request.time_left),
                    absl::StrCat(first_byte(), ", more than the deadline allows"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AdmissionLedger::TestRoom(const AdmissionRequest& request, int lane, absl::Time now) {
+  const int model = request.model;
+  const LaneLoad& load = lanes_[lane];
+  if (load.sessions(model) >= slots_[model][lane]) {
+    return Refusal("NO_SLOT", NextSeatBack(model, lane, load.sessions(model), now),
+                   "all slots of this model are taken");
+  }
+  if (limits_.max_bytes > 0 && bytes_ + request.bytes > limits_.max_bytes) {
+    return Refusal("NO_MEMORY", NextSeatBack(model, lane, std::max(1, load.sessions()), now),
+                   "the streams here already hold all the memory they may");
   }
   return absl::OkStatus();
 }
@@ -269,7 +281,7 @@ void AdmissionLedger::GiveBack(const Seat& seat) {
   std::function<void()> idle;
   {
     MutexLock lock(&mu_);
-    lanes_[seat.lane_].Remove(request.model, request.pace, seat.start_);
+    lanes_[seat.lane_].Remove(SessionOf(request), seat.start_);
     mean_hold_[request.model] += (held - mean_hold_[request.model]) / kHoldWindow;
     bytes_ -= request.bytes;
     auto tenant = tenants_.find(request.tenant);

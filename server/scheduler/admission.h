@@ -45,7 +45,8 @@ inline constexpr double kUnpaced = 0.25;
 
 struct AdmissionRequest {
   int model = 0;
-  double pace = 1;  // times the model's own: a world at half its frames a second has 0.5
+  double pace = 1;      // times the model's own: a world at half its frames a second has 0.5
+  double encoding = 0;  // share of a core that the encoders of its media take: MediaCosts
   bool promises_first_byte = false;                     // voices: max_ttfb counts
   absl::Duration time_left = absl::InfiniteDuration();  // until the caller's deadline
   std::string tenant;
@@ -122,9 +123,11 @@ class AdmissionLedger {
  private:
   friend class Seat;
 
-  absl::Status Test(const AdmissionRequest& request, int lane, absl::Time now)
+  absl::Status TestLoad(const AdmissionRequest& request, int lane, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::Status TestStart(const AdmissionRequest& request, int lane, absl::Time now)
+  absl::Status TestStart(const AdmissionRequest& request, int lane, absl::Duration planned,
+                         absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status TestRoom(const AdmissionRequest& request, int lane, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   int LeastLoaded(const AdmissionRequest& request, absl::Time now) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

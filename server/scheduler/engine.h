@@ -89,6 +89,7 @@ class Engine {
   // One block of this world from its actions to its pictures, alone, as measured at warm-up; zero
   // before it is resident.
   absl::Duration block_cost(int index) const;
+  MediaCosts media_costs(int index) const;  // the same of its encoders
 
   int lanes() const { return static_cast<int>(lanes_.size()); }
   Lane& lane(int index) { return *lanes_[index]; }
@@ -106,6 +107,7 @@ class Engine {
     // Guarded by mu_.
     std::shared_ptr<const Model> model;  // lane 0's copy; null: not resident
     absl::Duration block_cost;
+    MediaCosts media_costs;
     std::vector<ModelDone> waiting;  // not empty: it is being loaded
     ModelDone unloaded;              // set: it is being unloaded
     absl::Status failure;            // of the last load

@@ -43,6 +43,7 @@ absl::Status Engine::Install(int index, std::vector<std::unique_ptr<Model>> copi
   }
   Entry& entry = *entries_[index];
   const absl::Duration block_cost = costs[0].block;
+  const MediaCosts media_costs = costs[0].media;
   const std::vector<std::shared_ptr<Model>> shared(std::make_move_iterator(copies.begin()),
                                                    std::make_move_iterator(copies.end()));
   const ModelInfo& says = shared[0]->info();
@@ -53,6 +54,7 @@ absl::Status Engine::Install(int index, std::vector<std::unique_ptr<Model>> copi
   }
   MutexLock lock(&mu_);
   entry.block_cost = block_cost;
+  entry.media_costs = media_costs;
   entry.model = shared[0];
   return absl::OkStatus();
 }
@@ -126,6 +128,12 @@ absl::Duration Engine::block_cost(int index) const {
   const Entry& entry = *entries_[index];
   MutexLock lock(&mu_);
   return entry.model ? entry.block_cost : absl::ZeroDuration();
+}
+
+MediaCosts Engine::media_costs(int index) const {
+  const Entry& entry = *entries_[index];
+  MutexLock lock(&mu_);
+  return entry.model ? entry.media_costs : MediaCosts();
 }
 
 absl::StatusOr<std::unique_ptr<Prepared>> Engine::Prepare(int index, const RawInput& input) const {

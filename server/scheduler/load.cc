@@ -9,6 +9,7 @@ namespace {
 constexpr absl::Duration kForgetStart = absl::Seconds(1);
 constexpr double kKeepOfOldSteps = 63.0 / 64;  // by each new one
 constexpr double kMostSlowness = 16;           // one stalled step must not shut the door for long
+constexpr double kMostEncoding = 0.5;          // of a core, that steps are known to wait for
 constexpr absl::Duration kHalfOfLateness = absl::Milliseconds(250);
 constexpr int kStartsOfMean = 8;
 constexpr double kMostLate = 16;   // one stalled start must not shut the door
@@ -34,6 +35,8 @@ absl::Duration StartUpOf(const SessionCost& cost, int sessions) {
 }
 
 void LaneLoad::ObserveStep(absl::Duration predicted, absl::Duration took) {
+  // While encoders have the core, a step waits. They are counted in the load by themselves.
+  predicted /= 1 - std::min(encoding_, kMostEncoding);
   predicted_ = predicted_ * kKeepOfOldSteps + predicted;
   took_ = took_ * kKeepOfOldSteps + std::min(took, kMostSlowness * predicted);
 }
@@ -53,17 +56,23 @@ double LaneLoad::Lateness(absl::Time now) const {
   return load() < kHardlyAnyLoad ? 1 : 1 + kLateCounts * LateAt(now);
 }
 
-uint64_t LaneLoad::Add(int model, double pace, absl::Time now) {
-  models_[model].sessions += 1;
-  models_[model].pace += pace;
-  starts_[next_start_] = {model, now};
+uint64_t LaneLoad::Add(const SessionLoad& session, absl::Time now) {
+  ModelUse& use = models_[session.model];
+  use.sessions += 1;
+  use.pace += session.pace;
+  encoding_ += session.pace * session.encoding;
+  starts_[next_start_] = {session.model, now};
   return next_start_++;
 }
 
-void LaneLoad::Remove(int model, double pace, uint64_t start) {
-  models_[model].sessions -= 1;
-  models_[model].pace -= pace;
-  if (models_[model].sessions == 0) models_[model].pace = 0;  // no sum of rounding errors
+void LaneLoad::Remove(const SessionLoad& session, uint64_t start) {
+  ModelUse& use = models_[session.model];
+  use.sessions -= 1;
+  use.pace -= session.pace;
+  encoding_ -= session.pace * session.encoding;
+  // No sums of rounding errors.
+  if (use.sessions == 0) use.pace = 0;
+  if (sessions() == 0) encoding_ = 0;
   Started(start);
 }
 
@@ -78,10 +87,10 @@ double LaneLoad::Slowness() const {
   return absl::FDivDuration(took_, predicted_);
 }
 
-double LaneLoad::LoadWith(int model, double pace) const {
-  double sum = 0;
+double LaneLoad::LoadWith(const SessionLoad& one_more) const {
+  double sum = encoding_ + one_more.pace * one_more.encoding;
   for (int m = 0; m < static_cast<int>(models_.size()); ++m) {
-    sum += LoadOf(models_[m].cost, models_[m].pace + (m == model ? pace : 0));
+    sum += LoadOf(models_[m].cost, models_[m].pace + (m == one_more.model ? one_more.pace : 0));
   }
   return sum * Slowness();
 }

@@ -29,6 +29,13 @@ double LoadOf(const SessionCost& cost, double sessions);
 // How long `sessions` that start together take until all of them are heard.
 absl::Duration StartUpOf(const SessionCost& cost, int sessions);
 
+// What a session asks of its lane.
+struct SessionLoad {
+  int model = 0;
+  double pace = 1;      // times the model's own
+  double encoding = 0;  // share of a core that the encoders of its media take at the model's pace
+};
+
 // The sessions of one lane and what they cost. Not thread-safe.
 class LaneLoad {
  public:
@@ -36,22 +43,22 @@ class LaneLoad {
 
   void SetCost(int model, const SessionCost& cost) { models_[model].cost = cost; }
   // A step took this long, where that was predicted. Load and prediction are corrected by the ratio
-  // of the recent ones: a machine that others use is slower.
+  // of the recent ones: a machine that others use is slower. That encoders use it too is known.
   void ObserveStep(absl::Duration predicted, absl::Duration took);
 
   // A start took this long from its text to its first media, where `planned` was counted for it.
   void ObserveStart(absl::Duration planned, absl::Duration took, absl::Time now);
 
-  // A session at `pace` times the model's own; returns the name of its start. Starts that nobody
-  // reports as heard are forgotten after a second: those are streams without text.
-  uint64_t Add(int model, double pace, absl::Time now);
+  // Returns the name of the session's start. Starts that nobody reports as heard are forgotten
+  // after a second: those are streams without text.
+  uint64_t Add(const SessionLoad& session, absl::Time now);
   void Started(uint64_t start) { starts_.erase(start); }
-  void Remove(int model, double pace, uint64_t start);
+  void Remove(const SessionLoad& session, uint64_t start);
 
   int sessions(int model) const { return models_[model].sessions; }
   int sessions() const;
-  double load() const { return LoadWith(0, 0); }
-  double LoadWith(int model, double pace) const;  // with one more session
+  double load() const { return LoadWith({.pace = 0}); }
+  double LoadWith(const SessionLoad& one_more) const;
   bool starting() const { return !starts_.empty(); }
   // Until one more session of `model` is heard: the step under way, then all that start, together.
   // A plan of what the lane does for them, by cost alone.
@@ -78,6 +85,7 @@ class LaneLoad {
   double LateAt(absl::Time now) const;
 
   std::vector<ModelUse> models_;
+  double encoding_ = 0;               // share of a core
   std::map<uint64_t, Start> starts_;  // the oldest first
   uint64_t next_start_ = 1;
   absl::Duration predicted_, took_;  // of recent steps, the older the less

@@ -70,6 +70,7 @@ class Cohort {
     absl::Time begin = clock_->Now();
     absl::Status status = model_->Wait(model_->Submit(stage, raw_, frames), &report);
     absl::Duration cost = clock_->Now() - begin;
+    Keep(raw_[0]->Take());
     for (Session* session : raw_) session->Take();
     if (!status.ok()) return status;
     for (const absl::Status& each : report.session_status) {
@@ -78,7 +79,14 @@ class Cohort {
     return cost;
   }
 
+  // What the first session made.
+  const Output& media() const { return media_; }
+
  private:
+  void Keep(const Output& output) {
+    media_.samples.insert(media_.samples.end(), output.samples.begin(), output.samples.end());
+    media_.frames.insert(media_.frames.end(), output.frames.begin(), output.frames.end());
+  }
   absl::Status OpenOne(const SessionSpec& spec) {
     auto session = model_->Open(spec);
     if (!session.ok()) return session.status();
@@ -91,6 +99,7 @@ class Cohort {
   const Clock* const clock_;
   std::vector<std::unique_ptr<Session>> sessions_;
   std::vector<Session*> raw_;
+  Output media_;
 };
 
 // What one batch size costs. The least of several steps counts: first-touch page faults and what
@@ -99,6 +108,7 @@ struct Costs {
   std::map<std::pair<Stage, int>, absl::Duration> steps;  // by stage and frames
   // Of a world, the least of its blocks: all slices of the scene; its passes; and the commit.
   absl::Duration scene, block, commit;
+  MediaCosts media;
 
   void Add(Stage stage, int frames, absl::Duration cost) {
     auto [it, first] = steps.try_emplace({stage, frames}, cost);
@@ -131,6 +141,7 @@ absl::StatusOr<Costs> MeasureVoice(Model* model, const Clock* clock, int batch) 
     }
   }
   if (!status.ok()) return status;
+  if (batch == 1) costs.media = MediaCosts::Measure(model->info(), cohort.media(), *clock);
   return costs;
 }
 
@@ -165,6 +176,7 @@ absl::StatusOr<Costs> MeasureWorld(Model* model, const Clock* clock, int batch) 
     costs.block = std::min(costs.block, *generate + *decode);
     costs.commit = std::min(costs.commit, *commit);
   }
+  if (batch == 1) costs.media = MediaCosts::Measure(model->info(), cohort.media(), *clock);
   return costs;
 }
 
@@ -196,7 +208,7 @@ absl::StatusOr<ModelCosts> WarmUp(Model* model, const Clock& clock, absl::Durati
   if (!one.ok()) return one.status();
   auto many = large == 1 ? one : measure(large);
   if (!many.ok()) return many.status();
-  ModelCosts costs{.block = one->block};
+  ModelCosts costs{.block = one->block, .media = one->media};
   StepCosts steps;
   for (const auto& [step, cost] : one->steps) {
     const auto& [stage, frames] = step;

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "model/model.h"
 #include "server/scheduler/load.h"
+#include "server/scheduler/media_cost.h"
 #include "server/scheduler/step_cost.h"
 
 namespace firstbyte {
@@ -21,6 +22,7 @@ struct ModelCosts {
   std::vector<Step> steps;
   absl::Duration block;  // worlds: from the actions of a block to its pictures, alone
   SessionCost session;   // for admission
+  MediaCosts media;      // the same, by what a stream asks for
 };
 
 // Each stage at batch 1 and at the largest batch, so that the first request finds everything warm.

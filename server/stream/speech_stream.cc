@@ -118,11 +118,13 @@ absl::Status SpeechStream::Admit(const SpeechConfig& config) {
   model_ = *model;
   max_text_characters_ = config.max_text_characters;
   if (absl::Status status = SetFormat(config); !status.ok()) return status;
-  auto seat = context_.engine->admission().Admit({.model = model_,
-                                                  .promises_first_byte = true,
-                                                  .time_left = config.time_left,
-                                                  .tenant = config.tenant,
-                                                  .bytes = kOutboxBytes + kMaxPendingText});
+  auto seat = context_.engine->admission().Admit(
+      {.model = model_,
+       .encoding = context_.engine->media_costs(model_).Of(format_),
+       .promises_first_byte = true,
+       .time_left = config.time_left,
+       .tenant = config.tenant,
+       .bytes = kOutboxBytes + kMaxPendingText});
   if (!seat.ok()) return seat.status();
 
   const uint64_t seed = config.seed.value_or(NewSeed());

@@ -50,6 +50,10 @@ absl::Status WorldMedia::SetAudio() {
   return absl::OkStatus();
 }
 
+double WorldMedia::EncodingCost(const MediaCosts& costs) const {
+  return costs.Of(format_.video) + (format_.audio ? costs.Of(*format_.audio) : 0);
+}
+
 void WorldMedia::Describe(WorldOpened* opened) const {
   opened->video = format_.video;
   opened->audio = format_.audio;

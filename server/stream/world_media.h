@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "codec/audio_encoder.h"
+#include "server/scheduler/media_cost.h"
 #include "server/stream/saved_world.h"
 #include "server/stream/world_messages.h"
 
@@ -22,6 +23,8 @@ class WorldMedia {
 
   // What fits into a microsecond may be done on the lane.
   bool cheap() const { return cheap_; }
+  // AdmissionRequest::encoding.
+  double EncodingCost(const MediaCosts& costs) const;
   // No block's messages hold more media.
   int64_t max_block_bytes() const { return max_block_bytes_; }
   // The fields of WorldOpened that say how to read the media.

@@ -154,6 +154,7 @@ absl::Status WorldStream::Choose(const std::string& model, Opening* opening) {
        .pace = open.pacing == Pacing::kRealtime
                    ? absl::FDivDuration(own_period, BlockPeriod(*info.world, open))
                    : kUnpaced,
+       .encoding = (*media)->EncodingCost(context_.engine->media_costs(*found)),
        .time_left = open.time_left,
        .tenant = open.tenant,
        .bytes = OutboxBytes(**media) + BlockHistory::kBytes + info.world->state_bytes});

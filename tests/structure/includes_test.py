@@ -22,7 +22,7 @@ ALLOWED = {
     "metrics": ["base"],
     "codec": ["base"],
     "model": ["base"],
-    "server/scheduler": ["base", "metrics", "model"],
+    "server/scheduler": ["base", "metrics", "codec", "model"],
     "server/stream": ["base", "metrics", "codec", "model", "server/scheduler"],
     "server/config": ["base"],
     "server/rpc": ["base", "metrics", "codec", "model", "server/scheduler", "server/stream",

@@ -94,6 +94,18 @@ TEST_F(Admission, RefusesWhatTheLaneCouldNotSustain) {
   EXPECT_EQ(Reason(ledger.Admit({})), "OK");
 }
 
+TEST_F(Admission, WhatIsEncodedTakesTheTimeOfThoseWhoAreNot) {
+  AdmissionLedger ledger = Make({{64}});
+  ledger.SetCost(0, 0, Cost());
+  std::vector<Seat> seats;
+  for (int i = 0; i < 3; ++i) seats.push_back(Take(&ledger, {.encoding = 0.1}));  // 3 x 0.2
+  EXPECT_DOUBLE_EQ(ledger.load(0), 0.6);
+  EXPECT_EQ(Reason(ledger.Admit({.encoding = 0.1})), "OVERLOAD");
+  EXPECT_EQ(Reason(ledger.Admit({})), "OK") << "one that asks for plain samples";
+  seats.clear();
+  EXPECT_DOUBLE_EQ(ledger.load(0), 0);
+}
+
 TEST_F(Admission, AWorldThatPromisesNoPaceIsAQuarterOfOneThatDoes) {
   AdmissionLedger ledger = Make({{64}});
   ledger.SetCost(0, 0, Cost());

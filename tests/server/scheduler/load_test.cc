@@ -35,12 +35,12 @@ TEST(Load, SumsOverModels) {
   LaneLoad lane(2);
   lane.SetCost(0, Voice());
   lane.SetCost(1, World());
-  lane.Add(0, 1, absl::UnixEpoch());
-  const uint64_t start = lane.Add(1, 0.5, absl::UnixEpoch());
+  lane.Add({0, 1}, absl::UnixEpoch());
+  const uint64_t start = lane.Add({1, 0.5}, absl::UnixEpoch());
   EXPECT_DOUBLE_EQ(lane.load(), 3 / 40.0 + 5 / 50.0);
-  EXPECT_DOUBLE_EQ(lane.LoadWith(0, 1), 4 / 40.0 + 5 / 50.0);
+  EXPECT_DOUBLE_EQ(lane.LoadWith({0, 1}), 4 / 40.0 + 5 / 50.0);
   EXPECT_EQ(lane.sessions(), 2);
-  lane.Remove(1, 0.5, start);
+  lane.Remove({1, 0.5}, start);
   EXPECT_DOUBLE_EQ(lane.load(), 3 / 40.0);
   EXPECT_EQ(lane.sessions(1), 0);
 }
@@ -48,7 +48,7 @@ TEST(Load, SumsOverModels) {
 TEST(Load, FollowsWhatStepsReallyTake) {
   LaneLoad lane(1);
   lane.SetCost(0, Voice());
-  lane.Add(0, 1, absl::UnixEpoch());
+  lane.Add({0, 1}, absl::UnixEpoch());
   for (int i = 0; i < 10; ++i) lane.ObserveStep(Milliseconds(3), Milliseconds(6));
   EXPECT_DOUBLE_EQ(lane.load(), 2 * 3 / 40.0);
   EXPECT_EQ(lane.PlanTtfb(0, Milliseconds(8), absl::UnixEpoch()),
@@ -58,14 +58,36 @@ TEST(Load, FollowsWhatStepsReallyTake) {
   EXPECT_NEAR(lane.load(), 3 / 40.0, 1e-6);
 }
 
+TEST(Load, EncodersCountAtThePaceOfTheirSession) {
+  LaneLoad lane(1);
+  lane.SetCost(0, Voice());
+  const SessionLoad opus{.model = 0, .pace = 0.5, .encoding = 0.25};
+  EXPECT_DOUBLE_EQ(lane.LoadWith(opus), 1.5 / 40 + 0.125);
+  const uint64_t start = lane.Add(opus, absl::UnixEpoch());
+  EXPECT_DOUBLE_EQ(lane.load(), 1.5 / 40 + 0.125);
+  lane.Remove(opus, start);
+  EXPECT_DOUBLE_EQ(lane.load(), 0);
+}
+
+TEST(Load, AStepThatWaitsForEncodersIsNotASlowMachine) {
+  LaneLoad lane(1);
+  lane.SetCost(0, Voice());
+  lane.Add({.encoding = 0.25}, absl::UnixEpoch());
+  for (int i = 0; i < 10; ++i) lane.ObserveStep(Milliseconds(3), Milliseconds(4));
+  EXPECT_DOUBLE_EQ(lane.load(), 3 / 40.0 + 0.25);
+  // What is slow beyond that is slow for encoders as well.
+  for (int i = 0; i < 1000; ++i) lane.ObserveStep(Milliseconds(3), Milliseconds(8));
+  EXPECT_NEAR(lane.load(), 2 * (3 / 40.0 + 0.25), 1e-6);
+}
+
 TEST(Load, PredictsAllThatStartTogether) {
   LaneLoad lane(2);
   lane.SetCost(0, Voice());
   lane.SetCost(1, World());
   const absl::Time now = absl::UnixEpoch();
   EXPECT_EQ(lane.PlanTtfb(0, Milliseconds(8), now), Milliseconds(8 + 3 + 2));
-  const uint64_t first = lane.Add(0, 1, now);
-  lane.Add(1, 1, now);
+  const uint64_t first = lane.Add({0, 1}, now);
+  lane.Add({1, 1}, now);
   EXPECT_EQ(lane.PlanTtfb(0, Milliseconds(8), now), Milliseconds(8 + 3 + 2 * 2 + 20));
   lane.Started(first);
   EXPECT_EQ(lane.PlanTtfb(0, Milliseconds(8), now), Milliseconds(8 + 3 + 2 + 20));
@@ -74,7 +96,7 @@ TEST(Load, PredictsAllThatStartTogether) {
 LaneLoad Busy() {
   LaneLoad lane(1);
   lane.SetCost(0, Voice());
-  for (int i = 0; i < 8; ++i) lane.Add(0, 1, absl::UnixEpoch());  // 0.3 of its time
+  for (int i = 0; i < 8; ++i) lane.Add({0, 1}, absl::UnixEpoch());  // 0.3 of its time
   return lane;
 }
 
@@ -106,7 +128,7 @@ TEST(Load, OneStalledStartDoesNotShutTheDoor) {
 TEST(Load, StartsOnALaneWithHardlyAnyLoadAreNotLateBecauseOfIt) {
   LaneLoad lane(1);
   lane.SetCost(0, Voice());
-  lane.Add(0, 1, absl::UnixEpoch());
+  lane.Add({0, 1}, absl::UnixEpoch());
   for (int i = 0; i < 100; ++i) {
     lane.ObserveStart(Milliseconds(10), absl::Seconds(1), absl::UnixEpoch());
   }
@@ -116,7 +138,7 @@ TEST(Load, StartsOnALaneWithHardlyAnyLoadAreNotLateBecauseOfIt) {
 TEST(Load, AStreamThatSaysNothingDelaysNobodyForLong) {
   LaneLoad lane(1);
   lane.SetCost(0, Voice());
-  lane.Add(0, 1, absl::UnixEpoch());
+  lane.Add({0, 1}, absl::UnixEpoch());
   const absl::Time later = absl::UnixEpoch() + absl::Seconds(2);
   EXPECT_EQ(lane.PlanTtfb(0, Milliseconds(8), later), Milliseconds(8 + 3 + 2));
   EXPECT_FALSE(lane.starting());

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <random>
+#include <thread>
 
 #include "base/error.h"
 #include "codec/pcm.h"
@@ -175,6 +176,25 @@ TEST_F(SpeechStreamTest, OpusPacketsAreEncodedOffTheLane) {
   EXPECT_EQ(t.summary->audio_duration, 13 * absl::Milliseconds(40));
   EXPECT_EQ(t.packets.size(), 27u);  // 520 ms and the look-ahead
   EXPECT_GT(t.started->opus_pre_skip, 0);
+}
+
+TEST_F(SpeechStreamTest, AdmissionCountsWhatTheEncoderTakes) {
+  std::vector<std::vector<std::unique_ptr<Model>>> lanes(1);
+  lanes[0].push_back(MakeScriptedModel());
+  engine_ = *Engine::Create(std::move(lanes), {});  // measured on the real clock
+  context_.engine = engine_.get();
+  auto load_of = [&](AudioEncoding encoding) {
+    auto stream = NewStream();
+    stream->Handle(SpeechConfig{.audio = {.encoding = encoding, .sample_rate_hertz = 0}});
+    const double load = engine_->admission().load(0);
+    stream->Cancel();
+    ReadAll(*stream);
+    while (engine_->admission().usage(0).used > 0) std::this_thread::yield();
+    return load;
+  };
+  const double pcm = load_of(AudioEncoding::kPcm16);
+  EXPECT_EQ(load_of(AudioEncoding::kWav), pcm);
+  EXPECT_GT(load_of(AudioEncoding::kOpus), pcm);
 }
 
 TEST_F(SpeechStreamTest, WavHeaderIsNotMedia) {

@@ -1,7 +1,9 @@
 #include "server/stream/world_stream.h"
 
 #include <cmath>
+#include <future>
 #include <limits>
+#include <thread>
 
 #include "tests/server/stream/world_fixture.h"
 
@@ -316,6 +318,36 @@ TEST_F(WorldStreamTest, JpegPngAndOpusAreCodedOffTheLane) {
     for (const SpeechAudio& audio : t.audio) sound += audio.duration();
     EXPECT_EQ(sound, absl::Seconds(1));
   }
+}
+
+TEST_F(WorldStreamTest, AdmissionCountsWhatEncodersTake) {
+  std::vector<std::vector<std::unique_ptr<Model>>> lanes(1);
+  lanes[0].push_back(MakeScriptedWorld());
+  const auto engine = *Engine::Create(std::move(lanes), {});  // measured on the real clock
+  auto load_of = [&](ImageFormat video, std::optional<AudioFormat> audio = std::nullopt) {
+    std::promise<void> go;  // until then it is admitted, and no step is made for it
+    ThreadPool held(1, "held");
+    held.Post([&go] { go.get_future().wait(); });
+    StreamContext context = context_;
+    context.engine = engine.get();
+    context.pool = &held;
+    Player player(context);
+    OpenWorld open = Open();
+    open.video = video;
+    open.audio = audio;
+    player.Say(open);
+    const double load = engine->admission().load(0);
+    player.stream().Cancel();
+    go.set_value();
+    player.ReadAll();
+    while (engine->admission().usage(0).used > 0) std::this_thread::yield();
+    return load;
+  };
+  const double raw = load_of(ImageFormat::kRawRgb);
+  const AudioFormat opus{.encoding = AudioEncoding::kOpus, .sample_rate_hertz = 0};
+  EXPECT_GT(load_of(ImageFormat::kJpeg), raw);
+  EXPECT_GT(load_of(ImageFormat::kPng), raw);
+  EXPECT_GT(load_of(ImageFormat::kRawRgb, opus), raw);
 }
 
 TEST_F(WorldStreamTest, PoisonedSessionEndsAloneAndIsNotParked) {
