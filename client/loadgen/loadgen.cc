@@ -12,6 +12,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "client/loadgen/compare.h"
@@ -170,8 +171,11 @@ class Runs {
     return json;
   }
 
+  // That of a single run says why it is INVALID.
+  bool ShowsTable() const { return !flags_.quiet && flags_.json != "-"; }
+
   int Report() {
-    if (!flags_.quiet && flags_.json != "-") {
+    if (ShowsTable()) {
       std::fputs(
           several()
               ? LevelTable(levels_).c_str()
@@ -203,7 +207,8 @@ class Runs {
     for (const LevelResult& level : levels_) {
       const std::string prefix = several() ? Describe(level.options.level) + ": " : "";
       for (const std::string& why : WhyInvalid(level.tally)) {
-        code = Complain(prefix + "INVALID: " + why, kExitInvalid);
+        code = kExitInvalid;
+        if (several() || !ShowsTable()) Complain(absl::StrCat(prefix, "INVALID: ", why), code);
       }
       for (const std::string& line : level.broken) {
         code = Complain(prefix + line, code == kExitInvalid ? code : kExitFailed);

@@ -68,6 +68,14 @@ TEST_F(LoadgenTest, NothingButRefusalsIsAnInvalidRun) {
   EXPECT_EQ(result.exit_code, 3);
   EXPECT_THAT(result.out, HasSubstr("RESOURCE_EXHAUSTED/NO_SLOT"));
   EXPECT_THAT(result.out, HasSubstr("to be tried again after 0.25 s"));
+  EXPECT_THAT(result.out, HasSubstr("INVALID: every request was refused"));
+  EXPECT_THAT(result.err, Not(HasSubstr("INVALID"))) << "said once";
+}
+
+TEST_F(LoadgenTest, AnInvalidRunWithoutATableSaysSo) {
+  CommandResult result =
+      Run({"--quiet", "--listeners", "1", "--duration", "0.3", "--warmup", "0", "--voice", "full"});
+  EXPECT_EQ(result.exit_code, 3);
   EXPECT_THAT(result.err, HasSubstr("loadgen: INVALID: every request was refused"));
 }
 
