@@ -8,11 +8,19 @@
 namespace firstbyte {
 namespace {
 
-sigset_t StopSignals() {
+constexpr int kOwnWish = SIGUSR1;
+
+sigset_t FromOutside() {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
+  return set;
+}
+
+sigset_t StopSignals() {
+  sigset_t set = FromOutside();
+  sigaddset(&set, kOwnWish);
   return set;
 }
 
@@ -27,10 +35,11 @@ int StopSignal::Wait() {
   const sigset_t set = StopSignals();
   int signal = 0;
   sigwait(&set, &signal);
-  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+  const sigset_t outside = FromOutside();
+  pthread_sigmask(SIG_UNBLOCK, &outside, nullptr);
   return signal;
 }
 
-void StopSignal::Raise() { kill(getpid(), SIGTERM); }
+void StopSignal::Raise() { kill(getpid(), kOwnWish); }
 
 }  // namespace firstbyte

@@ -1,4 +1,4 @@
-// SIGTERM and SIGINT as something to wait for.
+// SIGTERM and SIGINT, and the server's own wish to stop, as something to wait for.
 #pragma once
 
 namespace firstbyte {
@@ -8,11 +8,12 @@ class StopSignal {
  public:
   StopSignal();
 
-  // Returns the number of the first signal. From then on another one ends the process at once, as
-  // it does by default: for the operator who will not wait for a drain.
+  // Returns the number of the first signal; SIGUSR1 for Raise(). From then on another one from
+  // outside ends the process at once, as it does by default: for the operator who will not wait for
+  // a drain.
   int Wait();
 
-  // What a signal from outside does. Any thread.
+  // The server wants to stop by itself. Nothing happens when it does so already. Any thread.
   static void Raise();
 };
 
