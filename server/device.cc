@@ -1,29 +1,18 @@
 #include "server/device.h"
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "base/error.h"
 #include "model/cuda/plugin_loader.h"
 
 namespace firstbyte {
-namespace {
-
-int IndexOf(absl::string_view device) {
-  int index = 0;
-  if (absl::ConsumePrefix(&device, "cuda:") && !absl::SimpleAtoi(device, &index)) return -1;
-  return index;
-}
-
-}  // namespace
-
 absl::Status CheckDevice(const Config& config, const std::string& binary) {
-  if (config.device == "cpu") return absl::OkStatus();
+  const int gpu = GpuOf(config.device).value_or(-1);
+  if (gpu < 0) return absl::OkStatus();
   absl::StatusOr<std::string> path = cuda::FindPlugin(config.cuda_plugin, binary);
   if (!path.ok()) return path.status();
   absl::StatusOr<const cuda::PluginTable*> plugin = cuda::LoadPlugin(*path);
   if (!plugin.ok()) return plugin.status();
-  absl::StatusOr<cuda::DeviceHandle> device = cuda::OpenDevice(**plugin, IndexOf(config.device));
+  absl::StatusOr<cuda::DeviceHandle> device = cuda::OpenDevice(**plugin, gpu);
   if (!device.ok()) return device.status();
   cuda::DeviceInfo info{};
   cuda::Fault fault{};

@@ -5,6 +5,7 @@
 // the default. fields.cc holds the one table that keys, flags, ranges and help are made of.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -61,6 +62,9 @@ struct Config {
   // token_secret_file or, when no file is named, of FIRSTBYTE_TOKEN_SECRET.
   std::string token_secret;
 };
+
+// Of "cpu", "cuda" or "cuda:N" the number of the GPU, -1 for none; nullopt: that is no device.
+std::optional<int> GpuOf(absl::string_view device);
 
 // Reads YAML `text`; `name` is for messages. An unknown or repeated key, a value of the wrong kind
 // or out of range is kInvalidArgument with "name:line: ..." and, for a key, the nearest known one.

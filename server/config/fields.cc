@@ -24,13 +24,7 @@ bool IsAddress(absl::string_view text) {
          absl::SimpleAtoi(text.substr(colon + 1), &port) && port >= 0 && port <= 65535;
 }
 
-bool IsDevice(absl::string_view text) {
-  int index = 0;
-  if (absl::ConsumePrefix(&text, "cuda:")) {
-    return absl::SimpleAtoi(text, &index) && index >= 0 && absl::StrCat(index) == text;
-  }
-  return text == "cpu" || text == "cuda";
-}
+bool IsDevice(absl::string_view text) { return GpuOf(text).has_value(); }
 
 constexpr TextForm kAddress = {IsAddress, "host:port with a port of 0 to 65535"};
 constexpr TextForm kDevice = {IsDevice, "cpu, cuda or cuda:N"};
@@ -297,6 +291,16 @@ std::string FlagName(const ConfigField& field) {
 
 absl::Status SetField(const ConfigField& field, absl::string_view text, Config* config) {
   return std::visit(Setter{field, text, config}, field.member);
+}
+
+std::optional<int> GpuOf(absl::string_view device) {
+  int index = 0;
+  if (device == "cpu") return -1;
+  if (!absl::ConsumePrefix(&device, "cuda")) return std::nullopt;
+  if (device.empty()) return 0;
+  if (!absl::ConsumePrefix(&device, ":") || !absl::SimpleAtoi(device, &index)) return std::nullopt;
+  // Written as we would.
+  return index >= 0 && absl::StrCat(index) == device ? std::optional<int>(index) : std::nullopt;
 }
 
 std::string FieldText(const ConfigField& field, const Config& config) {

@@ -118,6 +118,10 @@ TEST(Config, DevicesThatAreFine) {
   for (const char* device : {"cpu", "cuda", "cuda:0", "cuda:12"}) {
     EXPECT_EQ(Parse({"--device", device})->config.device, device);
   }
+  EXPECT_EQ(GpuOf("cpu"), -1);
+  EXPECT_EQ(GpuOf("cuda"), 0);
+  EXPECT_EQ(GpuOf("cuda:12"), 12);
+  EXPECT_EQ(GpuOf("cuda:x"), std::nullopt);
 }
 
 TEST(Config, TheTokenSecretComesFromAFileOrTheEnvironmentAndIsNeverShown) {
