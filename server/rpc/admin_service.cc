@@ -24,6 +24,9 @@ absl::Status NotSupported(const std::string& method) {
                absl::StrCat(method, " is not served by this version"));
 }
 
+// Of every lane.
+std::string LaneName(const BuildInfo& build) { return absl::StrCat("cpu ", build.isa); }
+
 // Name in base/log.h; empty for what is no level.
 std::string NameOf(v1::LogLevel level) {
   switch (level) {
@@ -65,7 +68,7 @@ grpc::ServerUnaryReactor* AdminService::GetServerInfo(grpc::CallbackServerContex
                                 : v1::SERVER_STATE_STARTING);
   response->mutable_start_time()->set_seconds(absl::ToUnixSeconds(start_time_));
   for (size_t lane = 0; context && lane < context->meters->size(); ++lane) {
-    response->add_lanes(absl::StrCat("cpu ", options_.build.isa));
+    response->add_lanes(LaneName(options_.build));
   }
   return Answer(absl::OkStatus(), rpc);
 }
@@ -100,7 +103,7 @@ grpc::ServerUnaryReactor* AdminService::GetStats(grpc::CallbackServerContext* rp
                                                  v1::GetStatsResponse* response) {
   const AdminContext* context = context_;
   if (!context) return Answer(Starting(), rpc);
-  FillStats(*context, absl::StrCat("cpu ", options_.build.isa), response);
+  FillStats(*context, LaneName(options_.build), response);
   return Answer(absl::OkStatus(), rpc);
 }
 

@@ -49,7 +49,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(
     if (auto warm = engine->Install(i, std::move(copies)); !warm.ok()) return warm;
   }
   for (auto& lane : engine->lanes_) lane->Start();
-  if (options.stall_timeout > absl::ZeroDuration()) engine->Watch(options);
+  if (engine->watch_) engine->watch_->Start();
   return engine;
 }
 
@@ -65,7 +65,13 @@ Engine::Engine(std::vector<LazyModel> listed, int lanes, const LaneOptions& opti
     entry.info = &entry.said.emplace_back(std::move(model.info));
     entry.source = std::move(model.source);
   }
-  for (int i = 0; i < lanes; ++i) lanes_.push_back(NewLane(i, options));
+  LaneOptions own = options;
+  own.on_device_lost = [this, told = options.on_device_lost](const absl::Status& status) {
+    ledger_.StartDraining();
+    if (told) told(status);
+  };
+  for (int i = 0; i < lanes; ++i) lanes_.push_back(NewLane(i, own));
+  if (options.stall_timeout > absl::ZeroDuration()) watch_ = NewWatch(own);
   if (!any_source) return;
   loader_ = std::make_unique<ThreadPool>(1, "model_loader");
   loader_->Post([] { LowerThisThreadsPriority(kLoaderNice); });
@@ -77,36 +83,30 @@ Engine::~Engine() {
   loader_.reset();
 }
 
-std::unique_ptr<Lane> Engine::NewLane(int index, const LaneOptions& options) {
-  LaneOptions own = options;
-  own.index = index;
-  own.on_cost = [this, index](absl::Duration predicted, absl::Duration took) {
+std::unique_ptr<Lane> Engine::NewLane(int index, LaneOptions options) {
+  options.index = index;
+  options.on_cost = [this, index](absl::Duration predicted, absl::Duration took) {
     ledger_.ObserveStep(index, predicted, took);
   };
-  own.on_behind = [this, index] { ledger_.ObserveBehind(index); };
-  own.on_device_lost = [this, told = options.on_device_lost](const absl::Status& status) {
-    ledger_.StartDraining();
-    if (told) told(status);
-  };
-  return std::make_unique<Lane>(static_cast<int>(entries_.size()), std::move(own));
+  options.on_behind = [this, index] { ledger_.ObserveBehind(index); };
+  return std::make_unique<Lane>(static_cast<int>(entries_.size()), std::move(options));
 }
 
-void Engine::Watch(const LaneOptions& options) {
+std::unique_ptr<LaneWatch> Engine::NewWatch(const LaneOptions& options) {
   LaneWatch::Options watch{.timeout = options.stall_timeout};
   for (auto& lane : lanes_) {
     watch.iterations.emplace_back([&lane = *lane] { return lane.iteration(); });
   }
-  watch.on_stall = [this, told = options.on_device_lost](int stalled) {
+  watch.on_stall = [this, lost = options.on_device_lost](int stalled) {
     const absl::Status status =
         Error(absl::StatusCode::kUnavailable, "LANE_STALLED", "the device stands still; try again");
     LogError("lane_stalled", {{"lane", stalled}});
     stalled_ = true;
-    ledger_.StartDraining();
+    ledger_.StartDraining();  // before the clients hear of it, who may come again at once
     for (auto& lane : lanes_) lane->Abandon(status);
-    if (told) told(status);
+    lost(status);
   };
-  watch_ = std::make_unique<LaneWatch>(std::move(watch));
-  watch_->Start();
+  return std::make_unique<LaneWatch>(std::move(watch));
 }
 
 std::vector<const ModelInfo*> Engine::models() const {

@@ -23,27 +23,9 @@
 #include "server/scheduler/admission.h"
 #include "server/scheduler/lane.h"
 #include "server/scheduler/lane_watch.h"
+#include "server/scheduler/model_source.h"
 
 namespace firstbyte {
-
-// Where a model comes from.
-struct ModelSource {
-  // One copy for each lane. Blocks. Not set: a model that is resident from the start stays so.
-  std::function<absl::StatusOr<std::vector<std::unique_ptr<Model>>>()> open;
-  std::string architecture;  // as its config names it
-  int64_t weight_bytes = 0;  // of its files
-};
-
-struct LazyModel {
-  ModelInfo info;  // as DescribeModelFolder() says it
-  ModelSource source;
-};
-
-// Where a model stands.
-struct ModelStanding {
-  enum class State { kUnloaded, kLoading, kLoaded, kUnloading, kFailed } state;
-  std::string why;  // it could not be loaded; for operators
-};
 
 class Engine {
  public:
@@ -115,8 +97,8 @@ class Engine {
 
   Engine(std::vector<LazyModel> listed, int lanes, const LaneOptions& options,
          const AdmissionLimits& limits);
-  std::unique_ptr<Lane> NewLane(int index, const LaneOptions& options);
-  void Watch(const LaneOptions& options);
+  std::unique_ptr<Lane> NewLane(int index, LaneOptions options);
+  std::unique_ptr<LaneWatch> NewWatch(const LaneOptions& options);
 
   // engine_models.cc
   absl::Status Install(int index, std::vector<std::unique_ptr<Model>> copies);
@@ -135,7 +117,7 @@ class Engine {
   mutable Mutex mu_;
   std::atomic<bool> stopping_ = false;
   std::unique_ptr<ThreadPool> loader_;  // one thread, if any model has a source
-  std::unique_ptr<LaneWatch> watch_;
+  std::unique_ptr<LaneWatch> watch_;    // unless stall_timeout is 0
 };
 
 }  // namespace firstbyte
