@@ -30,25 +30,30 @@ void ObservePhases(const RequestTiming& timing, const RequestMetrics& metrics) {
 
 double Millis(absl::Duration d) { return absl::ToDoubleMilliseconds(d); }
 
-// What every line of a request says; the phases are those of docs/metrics.md.
+// The phases of docs/metrics.md.
+void AddPhases(const RequestTiming& timing, nlohmann::json* line) {
+  line->update({{"model_load_ms", Millis(timing.model_load)},
+                {"queue_ms", Millis(timing.queue)},
+                {"prefill_ms", Millis(timing.prefill)},
+                {"generation_ms", Millis(timing.generation)},
+                {"decode_ms", Millis(timing.decode)},
+                {"encode_ms", Millis(timing.encode)},
+                {"ttfb_ms", Millis(timing.first_byte)},
+                {"total_ms", Millis(timing.total)},
+                {"mean_batch_size", timing.mean_batch_size},
+                {"rtf", timing.realtime_factor}});
+}
+
+// What every line of a request says. One that was not admitted has no phases: under overload such
+// lines are the most, and they must cost little.
 template <typename Record>
 nlohmann::json LineOf(const std::string& method, const Record& record) {
   const absl::Status& status = record.end.status;
-  const RequestTiming& timing = record.end.summary.timing;
   nlohmann::json line = {{"request_id", record.end.request_id},
                          {"method", method},
                          {"model", record.model},
-                         {"code", absl::StatusCodeToString(status.code())},
-                         {"model_load_ms", Millis(timing.model_load)},
-                         {"queue_ms", Millis(timing.queue)},
-                         {"prefill_ms", Millis(timing.prefill)},
-                         {"generation_ms", Millis(timing.generation)},
-                         {"decode_ms", Millis(timing.decode)},
-                         {"encode_ms", Millis(timing.encode)},
-                         {"ttfb_ms", Millis(timing.first_byte)},
-                         {"total_ms", Millis(timing.total)},
-                         {"mean_batch_size", timing.mean_batch_size},
-                         {"rtf", timing.realtime_factor}};
+                         {"code", absl::StatusCodeToString(status.code())}};
+  if (record.admitted) AddPhases(record.end.summary.timing, &line);
   if (!status.ok()) line["reason"] = DetailOf(status).reason;
   if (!record.traceparent.empty()) line["traceparent"] = record.traceparent;
   return line;
@@ -57,16 +62,20 @@ nlohmann::json LineOf(const std::string& method, const Record& record) {
 void LogRequest(const RequestRecord& record) {
   const SpeechSummary& summary = record.end.summary;
   nlohmann::json line = LineOf(record.method, record);
-  line["text_characters"] = summary.text_characters;
-  line["audio_ms"] = Millis(summary.audio_duration);
+  if (record.admitted) {
+    line["text_characters"] = summary.text_characters;
+    line["audio_ms"] = Millis(summary.audio_duration);
+  }
   LogInfo("request", line);
 }
 
 void LogWorld(const WorldRecord& record) {
   const WorldSummary& summary = record.end.summary;
   nlohmann::json line = LineOf("StepWorld", record);
-  line["blocks"] = summary.blocks;
-  line["skipped_blocks"] = summary.skipped_blocks;
+  if (record.admitted) {
+    line["blocks"] = summary.blocks;
+    line["skipped_blocks"] = summary.skipped_blocks;
+  }
   LogInfo("request", line);
 }
 

@@ -64,6 +64,7 @@ class RequestLog(unittest.TestCase):
                     list(call(iter([]), metadata=(("x-request-id", "mute"), ("traceparent", TRACE)), timeout=60))
                 line = self.server.line("request")
                 self.assertEqual((line["request_id"], line["traceparent"]), ("mute", TRACE))
+                self.assertFalse(TIMINGS & set(line), "it was never admitted, so nothing took time")
 
     def test_what_is_no_trace_is_not_logged(self):
         self.speak(("traceparent", "00-nonsense"))
