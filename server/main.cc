@@ -13,6 +13,7 @@
 #include "absl/time/clock.h"
 #include "base/cores.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "model/kernels/isa.h"
 #include "nlohmann/json.hpp"
 #include "server/config/config.h"
@@ -27,6 +28,10 @@ namespace {
 
 // For streams whose device is gone to read what became of them.
 constexpr absl::Duration kLastWords = absl::Seconds(1);
+
+// So that who answers a call need not wait for the rest of a step: a refusal takes a dozen hops
+// from thread to thread and client to server, each of which could.
+constexpr absl::Duration kTurn = absl::Microseconds(100);
 
 constexpr int kMostLanes = 64;  // also of a machine with more cores
 
@@ -115,6 +120,7 @@ int Main(int argc, char** argv) {
     std::cout << launch->answer << std::endl;
     return 0;
   }
+  SetThisThreadsTurn(kTurn);
   Config& config = launch->config;
   if (config.lanes == 0) config.lanes = std::min(UsableCores(), kMostLanes);
   absl::Status log = ConfigureLog(config.log_format == "json" ? LogFormat::kJson : LogFormat::kText,

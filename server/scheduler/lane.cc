@@ -116,6 +116,7 @@ void Lane::Enqueue(Command command) {
 void Lane::Loop() {
   NameThisThread("lane");
   LowerThisThreadsPriority(kLaneNice);
+  SetThisThreadsTurn(absl::ZeroDuration());  // whatever the process asks for: steps are long
   while (true) {
     absl::Duration idle = Iterate();
     MutexLock lock(&mu_);

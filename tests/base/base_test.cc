@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <set>
 #include <string>
 #include <thread>
@@ -87,6 +88,29 @@ TEST(Thread, PriorityIsLoweredFromWhateverItWas) {
     const int before = getpriority(PRIO_PROCESS, tid);
     EXPECT_TRUE(LowerThisThreadsPriority(3));
     EXPECT_EQ(getpriority(PRIO_PROCESS, tid), std::min(before + 3, 19));
+  }).join();
+}
+
+// The kernel's answer, by the words of sched_attr: 0 size and policy, 2 nice, 3 the turn.
+std::array<uint64_t, 6> Scheduling() {
+  std::array<uint64_t, 6> words = {};
+  EXPECT_EQ(syscall(SYS_sched_getattr, 0, words.data(), sizeof(words), 0), 0);
+  return words;
+}
+
+TEST(Thread, TurnsAreInheritedAndChangeNothingElse) {
+  std::thread([] {
+    EXPECT_TRUE(LowerThisThreadsPriority(2));
+    const std::array<uint64_t, 6> before = Scheduling();
+    ASSERT_TRUE(SetThisThreadsTurn(absl::Microseconds(200)));
+    std::array<uint64_t, 6> after = Scheduling();
+    const uint64_t turn = after[3];
+    EXPECT_TRUE(turn == 200'000 || turn == before[3]) << turn;  // the latter: Linux before 6.12
+    std::thread([&] { EXPECT_EQ(Scheduling(), after); }).join();
+    after[3] = before[3];
+    EXPECT_EQ(after, before);
+    ASSERT_TRUE(SetThisThreadsTurn(absl::ZeroDuration()));
+    EXPECT_EQ(Scheduling(), before);
   }).join();
 }
 
