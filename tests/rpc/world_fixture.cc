@@ -121,7 +121,7 @@ WorldTest::Server WorldTest::Start(ScriptedWorldOptions world, HostOptions optio
 
 WorldTest::Server WorldTest::StartWith(std::unique_ptr<Model> world, HostOptions options) {
   Server server;
-  // A real world under a sanitizer may be slower than its own pace; who may come in is not asked here.
+  // A real world under a sanitizer may be slower than its own pace.
   options.admission.max_load = 0;
   auto host = Host::Listen(std::move(options));
   EXPECT_TRUE(host.ok()) << host.status();

@@ -77,7 +77,7 @@ class Encoder {
   std::vector<float> Run(const std::vector<float>& pixels) const;
 
  private:
-  Config config_;
+  Config config_{};
   Whitening whitening_;
   nn::Conv3x3 in_;
   nn::Linear down8_, down4_, out_;

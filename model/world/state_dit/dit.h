@@ -89,7 +89,7 @@ class Dit {
   void Head(int n, Buffers* b) const;
 
   const nn::KernelTable* kernels_ = nullptr;
-  Config config_;
+  Config config_{};
   std::vector<double> time_speeds_;  // radians a frame
   // [18, 32]: where rows and columns turn; 1 and 0 for the pairs of time.
   std::vector<float> place_cosines_, place_sines_;

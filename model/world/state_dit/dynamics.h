@@ -38,7 +38,7 @@ class Dynamics {
   State Next(const State& before, const float* outputs) const;
 
   const nn::KernelTable* kernels_ = nullptr;
-  Config config_;
+  Config config_{};
   std::vector<float> frequencies_;
   Grid grid_;
   std::vector<Gated> layers_;

@@ -44,7 +44,7 @@ class Rays {
   float* DescribeFloor(const Pose& pose, Direction direction, float depth, float* out) const;
 
   const nn::KernelTable* kernels_ = nullptr;
-  Config config_;
+  Config config_{};
   std::vector<float> offsets_;           // [count]: to the right, for each step forward
   std::vector<float> distances_, gaps_;  // [samples]
   std::vector<float> frequencies_, floor_;

@@ -39,7 +39,7 @@ class Renderer {
   void ScaleAndShift(const Place& place, size_t layer, float* y) const;
 
   const nn::KernelTable* kernels_ = nullptr;
-  Config config_;
+  Config config_{};
   Rays rays_;
   std::vector<Gated> layers_;
   nn::Linear head_;
