@@ -1,5 +1,5 @@
 #include "tests/model/cuda/emulated_device.h"
-#include "tests/model/cuda/executor.h"
+#include "tests/model/cuda/test_device.h"
 
 namespace firstbyte::cuda {
 

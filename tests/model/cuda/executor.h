@@ -1,4 +1,5 @@
-// Where a kernel test runs: on an emulated GPU or on a real one. The tests do not know which.
+// What a kernel test does with its device (test_device.h): puts values there, runs a step, gets
+// them.
 #pragma once
 
 #include <cstddef>
@@ -9,14 +10,9 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "model/cuda/plugin_loader.h"
+#include "tests/model/cuda/test_device.h"
 
 namespace firstbyte::cuda {
-
-struct TestDevice {
-  const PluginTable* plugin;
-  DeviceHandle device;
-};
 
 class Executor {
  public:
@@ -65,11 +61,6 @@ class Executor {
   Fault fault_{};
   std::vector<void*> memory_;
 };
-
-// What this program can run on, by name.
-std::vector<std::string> ExecutorNames();
-// nullopt: it cannot, for the reason in `why`.
-std::optional<TestDevice> OpenTestDevice(const std::string& name, std::string* why);
 
 // A test on every executor; skipped where there is none.
 class KernelTest : public testing::TestWithParam<std::string> {

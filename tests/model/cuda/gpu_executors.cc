@@ -2,7 +2,7 @@
 #include <utility>
 
 #include "model/cuda/plugin_loader.h"
-#include "tests/model/cuda/executor.h"
+#include "tests/model/cuda/test_device.h"
 
 namespace firstbyte::cuda {
 

@@ -1,10 +1,11 @@
-// The DiT on an emulated GPU, against the CPU's.
+// The DiT on a GPU, emulated or not, against the CPU's.
 #include "model/world/state_dit/gpu_dit.h"
 
 #include <cmath>
+#include <optional>
 #include <random>
 
-#include "tests/model/cuda/emulated_device.h"
+#include "tests/model/cuda/test_device.h"
 #include "tests/model/world/state_dit/world_fixture.h"
 
 namespace firstbyte::state_dit {
@@ -56,18 +57,23 @@ struct Pass {
   RingIndex ring;
 };
 
-class GpuDitTest : public testing::Test {
+class GpuDitTest : public testing::TestWithParam<std::string> {
  protected:
-  GpuDitTest()
-      : world_(LoadWorld(TinyFolder(), kernels::PreferredIsa())),
-        gpu_(cuda::EmulatedPlugin(), *cuda::OpenDevice(cuda::EmulatedPlugin(), 0)) {}
+  void SetUp() override {
+    std::string why;
+    std::optional<cuda::TestDevice> test = cuda::OpenTestDevice(GetParam(), &why);
+    if (!test) GTEST_SKIP() << why;
+    gpu_ = std::make_unique<cuda::Gpu>(*test->plugin, std::move(test->device));
+    world_ = LoadWorld(TinyFolder(), kernels::PreferredIsa());
+  }
 
-  absl::StatusOr<std::unique_ptr<GpuDit>> Open(cuda::GraphMode mode = cuda::GraphMode::kGraphs) {
+  absl::StatusOr<std::unique_ptr<GpuDit>> Open(cuda::GraphMode mode = cuda::GraphMode::kGraphs,
+                                               int slots = kSlots) {
     auto file = SafeTensors::Open(TinyFolder() + "/model.safetensors");
     if (!file.ok()) return file.status();
     nn::WeightLoader weights(*file, *world_->kernels);
-    return GpuDit::Create(&gpu_, world_->config, world_->dit, &weights,
-                          {.slots = kSlots, .max_batch = kMaxBatch, .mode = mode});
+    return GpuDit::Create(gpu_.get(), world_->config, world_->dit, &weights,
+                          {.slots = slots, .max_batch = kMaxBatch, .mode = mode});
   }
 
   // Frames of three sessions, each a pass and a commit, until the rings have gone round; returns
@@ -120,11 +126,11 @@ class GpuDitTest : public testing::Test {
     return all;
   }
 
+  std::unique_ptr<cuda::Gpu> gpu_;  // outlives what is made on it
   std::shared_ptr<const World> world_;
-  cuda::Gpu gpu_;
 };
 
-TEST_F(GpuDitTest, PredictsWhatTheCpuDoes) {
+TEST_P(GpuDitTest, PredictsWhatTheCpuDoes) {
   auto dit = Open();
   ASSERT_TRUE(dit.ok()) << dit.status();
   const std::vector<float> made = Play(dit->get(), /*batched=*/true), expected = PlayOnCpu();
@@ -134,7 +140,7 @@ TEST_F(GpuDitTest, PredictsWhatTheCpuDoes) {
   }
 }
 
-TEST_F(GpuDitTest, ASessionIsTheSameAloneAndWithoutGraphs) {
+TEST_P(GpuDitTest, ASessionIsTheSameAloneAndWithoutGraphs) {
   auto graphs = Open(), alone = Open(), eager = Open(cuda::GraphMode::kEager);
   ASSERT_TRUE(graphs.ok() && alone.ok() && eager.ok());
   const std::vector<float> together = Play(graphs->get(), /*batched=*/true);
@@ -142,15 +148,13 @@ TEST_F(GpuDitTest, ASessionIsTheSameAloneAndWithoutGraphs) {
   EXPECT_EQ(Play(eager->get(), /*batched=*/true), together);
 }
 
-TEST_F(GpuDitTest, WithoutMemoryForItsRingsItIsRefused) {
-  cuda::Gpu small(cuda::EmulatedPlugin(), *cuda::OpenDevice(cuda::EmulatedPlugin(), 0));
-  auto file = SafeTensors::Open(TinyFolder() + "/model.safetensors");
-  ASSERT_TRUE(file.ok());
-  nn::WeightLoader weights(*file, *world_->kernels);
-  const auto dit = GpuDit::Create(&small, world_->config, world_->dit, &weights,
-                                  {.slots = 1 << 20, .max_batch = kMaxBatch});
+TEST_P(GpuDitTest, WithoutMemoryForItsRingsItIsRefused) {
+  const auto dit = Open(cuda::GraphMode::kGraphs, /*slots=*/1 << 22);
   EXPECT_EQ(dit.status().code(), absl::StatusCode::kResourceExhausted) << dit.status();
 }
+
+INSTANTIATE_TEST_SUITE_P(On, GpuDitTest, testing::ValuesIn(cuda::ExecutorNames()),
+                         [](const auto& info) { return info.param; });
 
 }  // namespace
 }  // namespace firstbyte::state_dit

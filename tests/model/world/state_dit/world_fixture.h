@@ -2,6 +2,7 @@
 // instruction set of this machine.
 #pragma once
 
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <string>
@@ -14,7 +15,11 @@
 
 namespace firstbyte::state_dit {
 
-inline std::string GoldenFolder() { return std::string(FIRSTBYTE_SOURCE_DIR) + "/tests/golden"; }
+// FIRSTBYTE_TEST_GOLDEN_DIR replaces it where tests are carried elsewhere (tools/gpu_bundle).
+inline std::string GoldenFolder() {
+  const char* elsewhere = std::getenv("FIRSTBYTE_TEST_GOLDEN_DIR");
+  return elsewhere != nullptr ? elsewhere : std::string(FIRSTBYTE_SOURCE_DIR) + "/tests/golden";
+}
 inline std::string TinyFolder() { return GoldenFolder() + "/state_dit_tiny"; }
 
 // Named tensors of a golden file.
