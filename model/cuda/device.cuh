@@ -61,7 +61,7 @@ Code NewProduct(Device* device, const ProductShape* shape, Product** product, Fa
 void FreeProduct(Device* device, Product* product);
 Code Multiply(Device* device, Queue queue, const Product* product, const ProductStep* step,
               Fault* fault);
-Code ActivateProduct(Device* device, Queue queue, const ProductShape& shape,
-                     const ProductStep& step, Fault* fault);  // plugin.cu
+Code FinishProduct(Device* device, Queue queue, const ProductShape& shape, const ProductStep& step,
+                   Fault* fault);  // plugin.cu
 
 }  // namespace firstbyte::cuda

@@ -2,40 +2,24 @@
 // global: a Device holds all there is.
 #include <cuda_runtime.h>
 
-#include "model/cuda/attend.h"
 #include "model/cuda/device.cuh"
-#include "model/cuda/heads.h"
+#include "model/cuda/kernel_table.h"
 #include "model/cuda/launch.cuh"
-#include "model/cuda/modulate.h"
-#include "model/cuda/ring.h"
-#include "model/cuda/sample.h"
 
 namespace firstbyte::cuda {
 namespace {
 
-template <typename Kernel, typename Step>
-Code Start(Device* device, Queue queue, const Step* step, Fault* fault) {
-  const Code code = CheckTakes(device, queue, fault);
-  if (code != Code::kOk) return code;
-  const Kernel kernel{*step};
-  if (!kernel.fits()) return Fail(Code::kBadStep, fault, "a kernel was given sizes it cannot take");
-  return Check(Launch(kernel, device->stream(queue)), fault);
-}
-
-template <typename T>
-Code Attend(Device* device, Queue queue, const AttendStep<T>* step, Fault* fault) {
-  const Code code = Start<AttendSplit<T>>(device, queue, step, fault);
-  return code == Code::kOk ? Start<AttendCombine<T>>(device, queue, step, fault) : code;
-}
-
-template <typename T>
-constexpr TypedKernels<T> KernelsOf() {
-  return {.attend = Attend<T>,
-          .heads = Start<Heads<T>, HeadsStep<T>>,
-          .modulate = Start<Modulate<T>, ModulateStep<T>>,
-          .ring_write = Start<RingWrite<T>, RingWriteStep<T>>,
-          .activate = Start<Activate<T>, ActivateStep<T>>};
-}
+struct OnDevice {
+  template <typename Kernel>
+  static Code Start(Device* device, Queue queue, const Kernel& kernel, Fault* fault) {
+    const Code code = CheckTakes(device, queue, fault);
+    return code == Code::kOk ? Check(Launch(kernel, device->stream(queue)), fault) : code;
+  }
+  static Code Refuse(Fault* fault, const char* why) {
+    return Fail(Code::kBadStep, fault, "%s", why);
+  }
+};
+using DeviceKernels = Kernels<OnDevice>;
 
 constexpr PluginTable kTable = {
     .abi = kPluginAbi,
@@ -63,18 +47,10 @@ constexpr PluginTable kTable = {
     .new_product = NewProduct,
     .free_product = FreeProduct,
     .multiply = Multiply,
-    .f32 = KernelsOf<float>(),
-    .bf16 = KernelsOf<Bf16>(),
-    .advance = Start<Advance, AdvanceStep>,
-    .sample = Start<Sample, SampleStep>};
-
-template <typename T>
-Code ActivateAs(Device* device, Queue queue, const ProductShape& shape, const ProductStep& step,
-                Fault* fault) {
-  const ActivateStep<T> activate = {static_cast<T*>(step.y), shape.y_stride, step.rows, shape.n,
-                                    shape.activation};
-  return Start<Activate<T>>(device, queue, &activate, fault);
-}
+    .f32 = DeviceKernels::Typed<float>(),
+    .bf16 = DeviceKernels::Typed<Bf16>(),
+    .advance = DeviceKernels::kAdvance,
+    .sample = DeviceKernels::kSample};
 
 }  // namespace
 
@@ -92,11 +68,9 @@ Code CheckCode(int index, Fault* fault) {
       index, major, minor, major, minor);
 }
 
-Code ActivateProduct(Device* device, Queue queue, const ProductShape& shape,
-                     const ProductStep& step, Fault* fault) {
-  if (shape.y_bytes() == 4) return ActivateAs<float>(device, queue, shape, step, fault);
-  if (shape.number == Number::kF16) return ActivateAs<F16>(device, queue, shape, step, fault);
-  return ActivateAs<Bf16>(device, queue, shape, step, fault);
+Code FinishProduct(Device* device, Queue queue, const ProductShape& shape, const ProductStep& step,
+                   Fault* fault) {
+  return DeviceKernels::FinishProduct(device, queue, shape, step, fault);
 }
 
 }  // namespace firstbyte::cuda

@@ -278,8 +278,7 @@ Code Multiply(Device* device, Queue queue, const Product* product, const Product
                                      product->y, step->y, product->y, &product->algorithm, nullptr,
                                      0, device->stream(queue)),
                  fault);
-  if (code != Code::kOk || shape.activation == Activation::kNone) return code;
-  return ActivateProduct(device, queue, shape, *step, fault);
+  return code == Code::kOk ? FinishProduct(device, queue, shape, *step, fault) : code;
 }
 
 }  // namespace firstbyte::cuda

@@ -11,12 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "model/cuda/attend.h"
 #include "model/cuda/emulate.h"
-#include "model/cuda/heads.h"
-#include "model/cuda/modulate.h"
-#include "model/cuda/ring.h"
-#include "model/cuda/sample.h"
+#include "model/cuda/kernel_table.h"
 #include "tests/model/cuda/emulated_product.h"
 
 namespace firstbyte::cuda {
@@ -249,25 +245,14 @@ Code NewProduct(Device* device, const ProductShape* shape, Product** product, Fa
   return Make(device, product, Product{*shape}, fault);
 }
 
-template <typename Kernel, typename Step>
-Code Run(Device* device, Queue queue, const Step* step, Fault* fault) {
-  const Kernel kernel{*step};
-  if (!kernel.fits()) return Fail(Code::kBadStep, fault, "a kernel was given sizes it cannot take");
-  return Start(device, queue, fault, [=] { Emulate(kernel, device->order); });
-}
-
-template <typename T>
-Code Attend(Device* device, Queue queue, const AttendStep<T>* step, Fault* fault) {
-  const Code code = Run<AttendSplit<T>>(device, queue, step, fault);
-  return code == Code::kOk ? Run<AttendCombine<T>>(device, queue, step, fault) : code;
-}
-
-template <typename T>
-Code ActivateAs(Device* device, Queue queue, const ProductShape& s, const ProductStep& p,
-                Fault* fault) {
-  const ActivateStep<T> step = {static_cast<T*>(p.y), s.y_stride, p.rows, s.n, s.activation};
-  return Run<Activate<T>>(device, queue, &step, fault);
-}
+struct OnHost {
+  template <typename Kernel>
+  static Code Start(Device* device, Queue queue, const Kernel& kernel, Fault* fault) {
+    return cuda::Start(device, queue, fault, [=] { Emulate(kernel, device->order); });
+  }
+  static Code Refuse(Fault* fault, const char* why) { return Fail(Code::kBadStep, fault, why); }
+};
+using HostKernels = Kernels<OnHost>;
 
 Code Multiply(Device* device, Queue queue, const Product* product, const ProductStep* step,
               Fault* fault) {
@@ -277,19 +262,7 @@ Code Multiply(Device* device, Queue queue, const Product* product, const Product
   }
   const Code code =
       Start(device, queue, fault, [shape, step = *step] { EmulateProduct(shape, step); });
-  if (code != Code::kOk || shape.activation == Activation::kNone) return code;
-  if (shape.y_bytes() == 4) return ActivateAs<float>(device, queue, shape, *step, fault);
-  if (shape.number == Number::kF16) return ActivateAs<F16>(device, queue, shape, *step, fault);
-  return ActivateAs<Bf16>(device, queue, shape, *step, fault);
-}
-
-template <typename T>
-constexpr TypedKernels<T> KernelsOf() {
-  return {.attend = Attend<T>,
-          .heads = Run<Heads<T>, HeadsStep<T>>,
-          .modulate = Run<Modulate<T>, ModulateStep<T>>,
-          .ring_write = Run<RingWrite<T>, RingWriteStep<T>>,
-          .activate = Run<Activate<T>, ActivateStep<T>>};
+  return code == Code::kOk ? HostKernels::FinishProduct(device, queue, shape, *step, fault) : code;
 }
 
 constexpr PluginTable kTable = {.abi = kPluginAbi,
@@ -317,10 +290,10 @@ constexpr PluginTable kTable = {.abi = kPluginAbi,
                                 .new_product = NewProduct,
                                 .free_product = Free<Product>,
                                 .multiply = Multiply,
-                                .f32 = KernelsOf<float>(),
-                                .bf16 = KernelsOf<Bf16>(),
-                                .advance = Run<Advance, AdvanceStep>,
-                                .sample = Run<Sample, SampleStep>};
+                                .f32 = HostKernels::Typed<float>(),
+                                .bf16 = HostKernels::Typed<Bf16>(),
+                                .advance = HostKernels::kAdvance,
+                                .sample = HostKernels::kSample};
 
 }  // namespace
 
