@@ -10,6 +10,19 @@
 // is Wait()'s status: kResourceExhausted means that no session advanced, so a smaller batch may be
 // tried; any other means the device is lost, and the process drains and exits.
 //
+// Steps under way. Up to ModelInfo::steps_under_way steps may have been submitted and not yet been
+// waited for. They take effect in the order of submission and are waited for in that order, each
+// once, also those of a device that is lost. A session may take part in several, of one stage too,
+// wherever its work() says so: work() counts a step under way as done as far as its outcome is
+// known, and offers nothing that hangs on the rest. What only the device knew, such as the end of
+// speech, may turn a step that was offered into one in which the session has nothing to do, which
+// is no failure. While a session has a step under way,
+//   Push() and Take() are as always: what is pushed is for later steps, what is taken is of those
+//   that were waited for; wants_block and done are false, so nobody calls Save();
+//   it is not destroyed. A poisoned one neither; what its other steps under way say is ignored.
+// Want of memory is known when Submit() returns: such a step is not begun, work() does not count
+// it, and steps submitted after it are right without it.
+//
 // Determinism. Same binary, instruction set, seed and inputs give the same media: alone or in any
 // batch, whatever the order and size of the steps, saved and opened again or not.
 #pragma once
@@ -75,8 +88,9 @@ struct ModelInfo {
   // Sampling fields that the voice honours besides the seed, by proto name ("temperature").
   std::vector<std::string> sampling_fields;
   double min_speaking_rate = 1, max_speaking_rate = 1;
-  int slots = 0;      // sessions that can be open at once
-  int max_batch = 1;  // sessions in one Submit
+  int slots = 0;            // sessions that can be open at once
+  int max_batch = 1;        // sessions in one Submit
+  int steps_under_way = 1;  // submitted and not yet waited for; 2 keep a device busy
   int64_t slot_bytes = 0;
 
   bool operator==(const ModelInfo&) const = default;
@@ -196,6 +210,7 @@ class Model {
   // work(). `frames`: for decode the most frames a session may decode (1, 4, 8 or 16; one with
   // fewer pending decodes those); otherwise ignored. The sessions must live until Wait() returns.
   virtual Ticket Submit(Stage stage, absl::Span<Session* const> batch, int frames) = 0;
+  // Blocks until the step has ended. Tickets in the order of Submit(), each once.
   virtual absl::Status Wait(Ticket ticket, StepReport* report) = 0;
 };
 

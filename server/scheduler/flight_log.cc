@@ -65,14 +65,24 @@ Json ToJson(const FlightPushed& pushed) {
   return json;
 }
 
+template <typename Step>
+Json ToJson(const Step& step, const char* event) {
+  Json json = {{"event", event},
+               {"model", step.model},
+               {"stage", std::string(StageName(step.stage))},
+               {"frames", step.frames},
+               {"sessions", step.sessions}};
+  if (step.number > 0) json["number"] = step.number;
+  return json;
+}
+
+Json ToJson(const FlightSubmitted& step) { return ToJson(step, "submit"); }
+
 Json ToJson(const FlightStepped& step) {
-  return {{"event", "step"},
-          {"model", step.model},
-          {"stage", std::string(StageName(step.stage))},
-          {"frames", step.frames},
-          {"sessions", step.sessions},
-          {"took_us", absl::ToDoubleMicroseconds(step.took)},
-          {"ok", step.ok}};
+  Json json = ToJson(step, "step");
+  json["took_us"] = absl::ToDoubleMicroseconds(step.took);
+  json["ok"] = step.ok;
+  return json;
 }
 
 Json ToJson(const FlightEnded& ended) {
@@ -156,16 +166,23 @@ FlightPushed ToPushed(const Json& json) {
   return pushed;
 }
 
-FlightStepped ToStepped(const Json& json) {
-  FlightStepped step{.model = json.at("model"),
-                     .frames = json.at("frames"),
-                     .sessions = json.at("sessions").get<std::vector<uint64_t>>(),
-                     .took = absl::Microseconds(json.at("took_us").get<double>()),
-                     .ok = json.at("ok")};
+template <typename Step>
+Step ToStep(const Json& json) {
+  Step step{.number = json.value("number", int64_t{0}),
+            .model = json.at("model"),
+            .frames = json.at("frames"),
+            .sessions = json.at("sessions").get<std::vector<uint64_t>>()};
   for (int i = 0; i < kStageCount; ++i) {
     const auto stage = static_cast<Stage>(i);
     if (json.at("stage") == std::string(StageName(stage))) step.stage = stage;
   }
+  return step;
+}
+
+FlightStepped ToStepped(const Json& json) {
+  auto step = ToStep<FlightStepped>(json);
+  step.took = absl::Microseconds(json.at("took_us").get<double>());
+  step.ok = json.at("ok");
   return step;
 }
 
@@ -182,6 +199,7 @@ FlightEvent ToEvent(const Json& json) {
   const std::string what = json.at("event");
   if (what == "open") event.what = ToOpened(json);
   if (what == "push") event.what = ToPushed(json);
+  if (what == "submit") event.what = ToStep<FlightSubmitted>(json);
   if (what == "step") event.what = ToStepped(json);
   if (what == "end" || what == "open_still") event.what = ToEnded(json);
   return event;

@@ -36,7 +36,17 @@ struct FlightPushed {
   std::shared_ptr<const BlockActions> actions;
 };
 
+// A step of a model whose steps may overlap; its FlightStepped comes when it was waited for.
+struct FlightSubmitted {
+  int64_t number = 0;
+  int model = 0;
+  Stage stage = Stage::kGenerate;
+  int frames = 0;
+  std::vector<uint64_t> sessions;
+};
+
 struct FlightStepped {
+  int64_t number = 0;  // of its FlightSubmitted; 0: it was submitted and waited for at once
   int model = 0;
   Stage stage = Stage::kGenerate;
   int frames = 0;
@@ -55,7 +65,7 @@ struct FlightEnded {
 
 struct FlightEvent {
   absl::Duration time;  // since the lane started
-  std::variant<FlightOpened, FlightPushed, FlightStepped, FlightEnded> what;
+  std::variant<FlightOpened, FlightPushed, FlightSubmitted, FlightStepped, FlightEnded> what;
 };
 
 struct FlightLog {

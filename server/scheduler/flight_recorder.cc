@@ -82,10 +82,21 @@ void FlightRecorder::OnPush(uint64_t session, const Input& input, const RawInput
   Keep(std::move(pushed), bytes);
 }
 
+void FlightRecorder::OnSubmit(const LaneStep& step) {
+  MutexLock lock(&mu_);
+  Keep(FlightSubmitted{.number = step.number,
+                       .model = step.model,
+                       .stage = step.stage,
+                       .frames = step.frames,
+                       .sessions = {step.sessions.begin(), step.sessions.end()}},
+       static_cast<int64_t>(step.sessions.size() * sizeof(uint64_t)));
+}
+
 void FlightRecorder::OnStep(const LaneStep& step, const absl::Status& status) {
   MutexLock lock(&mu_);
   in_step_ = status.ok();
-  Keep(FlightStepped{.model = step.model,
+  Keep(FlightStepped{.number = step.number,
+                     .model = step.model,
                      .stage = step.stage,
                      .frames = step.frames,
                      .sessions = {step.sessions.begin(), step.sessions.end()},

@@ -38,6 +38,7 @@ class FlightRecorder : public LaneWatcher {
 
   void OnOpen(uint64_t session, int model, const SessionSpec& spec, const RawInput* said) override;
   void OnPush(uint64_t session, const Input& input, const RawInput* said) override;
+  void OnSubmit(const LaneStep& step) override;
   void OnStep(const LaneStep& step, const absl::Status& status) override;
   void OnStepTold() override;
   void OnMedia(uint64_t session, const Output& output) override;

@@ -10,6 +10,7 @@
 #include "base/thread.h"
 #include "base/trace.h"
 #include "nlohmann/json.hpp"
+#include "server/scheduler/open_session.h"
 
 namespace firstbyte {
 namespace {
@@ -24,31 +25,14 @@ bool Begins(const Input& input) { return std::holds_alternative<std::unique_ptr<
 
 }  // namespace
 
-struct Lane::OpenSession {
-  SessionRequest request;
-  SessionId id;
-  std::unique_ptr<Session> session;
-  int tenant = 0;  // index into recent_
-  bool starting = true;
-  bool paused = false;
-  StreamPort::Standing standing = StreamPort::Standing::kWaiting;  // as the stream knows it
-  absl::Time last_input;
-  absl::Time ready = absl::InfiniteFuture();  // first clause arrived
-  std::optional<absl::Time> busy_since;       // has work, without a break
-  std::optional<absl::Time> first_step;
-  std::optional<absl::Time> running_since;  // not paused, since its first step
-  StageTimes times;
-
-  int model() const { return request.seat.model(); }
-};
-
 Lane::Lane(int models, LaneOptions options)
     : options_(std::move(options)),
       watcher_(options_.index < static_cast<int>(options_.watchers.size())
                    ? options_.watchers[options_.index]
                    : nullptr),
       models_(models),
-      max_batch_(models, 1) {}
+      max_batch_(models, 1),
+      under_way_(options_.clock, options_.tracer) {}
 
 Lane::~Lane() {
   {
@@ -58,10 +42,7 @@ Lane::~Lane() {
   }
   if (thread_.joinable()) thread_.join();
   Collect();
-  while (!sessions_.empty()) {
-    End(sessions_.begin()->first,
-        Error(absl::StatusCode::kCancelled, "SERVER_STOPPED", "the server stopped"));
-  }
+  EndAll(Error(absl::StatusCode::kCancelled, "SERVER_STOPPED", "the server stopped"));
 }
 
 void Lane::Start() {
@@ -153,6 +134,7 @@ absl::Duration Lane::RunOnce() {
   std::vector<OpenSession*> open;
   std::vector<SessionView> views;
   for (auto& [id, session] : sessions_) {
+    if (session->ending) continue;
     SessionView view = View(*session, now);
     if (view.paused) sleep = std::min(sleep, TimeToResume(view));
     open.push_back(session.get());
@@ -161,20 +143,11 @@ absl::Duration Lane::RunOnce() {
   if (options_.on_behind && std::any_of(views.begin(), views.end(), HandToMouth))
     options_.on_behind();
   auto quantum = Choose(views, now);
-  if (quantum) {
-    Run(*quantum, open);
-    ReportCost(*quantum, begin);
-  }
+  if (quantum) Submit(*quantum, open, begin);
+  const bool finished = FinishSteps(quantum);
   const bool ended = EndIdle(now, &sleep);
-  return began || quantum || ended ? absl::ZeroDuration() : std::max(sleep, absl::Microseconds(1));
-}
-
-void Lane::ReportCost(const Quantum& quantum, absl::Time begin) {
-  const absl::Duration at_warm_up = costs_.PredictAtWarmUp(
-      quantum.model, quantum.stage, quantum.frames, static_cast<int>(quantum.sessions.size()));
-  if (options_.on_cost && at_warm_up > absl::ZeroDuration()) {
-    options_.on_cost(at_warm_up, options_.clock->Now() - begin);
-  }
+  return began || quantum || finished || ended ? absl::ZeroDuration()
+                                               : std::max(sleep, absl::Microseconds(1));
 }
 
 std::optional<Quantum> Lane::Choose(absl::Span<const SessionView> views, absl::Time now) {
@@ -188,7 +161,7 @@ std::optional<Quantum> Lane::Choose(absl::Span<const SessionView> views, absl::T
 bool Lane::BeginBlocks(absl::Time now, absl::Duration* sleep) {
   std::vector<OpenSession*> due;
   for (auto& [id, open] : sessions_) {
-    if (!open->session->work().wants_block) continue;
+    if (open->ending || !open->session->work().wants_block) continue;
     const absl::Time start = open->request.port->state(now).block_start;
     if (start <= now) due.push_back(open.get());
     *sleep = std::min(*sleep, start - now);
@@ -218,7 +191,7 @@ bool Lane::EndIdle(absl::Time now, absl::Duration* sleep) {
   std::vector<SessionId> idle;
   for (auto& [id, open] : sessions_) {
     const Work work = open->session->work();
-    if (models_[open->model()]->info().world || work.any() || work.closed) continue;
+    if (models_[open->model()]->info().world || open->busy(work) || work.closed) continue;
     absl::Duration left = open->last_input + options_.idle_timeout - now;
     if (left <= absl::ZeroDuration()) idle.push_back(id);
     *sleep = std::min(*sleep, left);
@@ -247,14 +220,17 @@ void Lane::Apply(Command command) {
   }
   if (command.kind == Command::Kind::kOpen) return OpenOne(command.id, std::move(*command.request));
   auto it = sessions_.find(command.id);
-  if (it == sessions_.end()) return;  // ended meanwhile
+  if (it == sessions_.end() || it->second->ending) return;  // ended meanwhile
   OpenSession& open = *it->second;
   if (command.kind == Command::Kind::kClose) {
     End(command.id, Error(absl::StatusCode::kCancelled, "CANCELLED", "the client cancelled"));
     return;
   }
   open.last_input = options_.clock->Now();
-  if (Begins(command.input)) open.ready = std::min(open.ready, open.last_input);
+  if (Begins(command.input)) {
+    open.ready = std::min(open.ready, open.last_input);
+    ++open.clauses_pushed;
+  }
   absl::Status pushed = PushTo(open, std::move(command.input), command.said.get());
   if (!pushed.ok()) {
     End(command.id, pushed);
@@ -308,14 +284,19 @@ SessionView Lane::View(OpenSession& open, absl::Time now) {
     view.frame_period =
         absl::Seconds(1) * info.samples_per_frame / static_cast<double>(info.sample_rate_hertz);
   }
+  if (open.frames_under_way > 0) {
+    view.lead += view.frame_period * open.frames_under_way;
+    view.room_frames = 0;
+  }
   view.paused = open.paused = UpdatePaused(view);
   TellStanding(open, view);
 
-  if (!view.work.any()) open.busy_since.reset();
-  if (view.work.any() && !open.busy_since) open.busy_since = now;
+  const bool busy = open.busy(view.work);
+  if (!busy) open.busy_since.reset();
+  if (busy && !open.busy_since) open.busy_since = now;
   if (open.busy_since) view.busy = now - *open.busy_since;
   if (!open.first_step) return view;
-  bool running = Next(view, /*joining=*/false).has_value();
+  bool running = open.under_way > 0 || Next(view, /*joining=*/false).has_value();
   if (running && !open.running_since) open.running_since = now;
   if (!running && open.running_since) {
     open.times.running += now - *open.running_since;
@@ -326,131 +307,38 @@ SessionView Lane::View(OpenSession& open, absl::Time now) {
 
 void Lane::TellStanding(OpenSession& open, const SessionView& view) {
   using Standing = StreamPort::Standing;
-  const Standing standing = !view.work.any() ? Standing::kWaiting
-                            : view.paused    ? Standing::kPaused
-                                             : Standing::kRunning;
+  const Standing standing = !open.busy(view.work) ? Standing::kWaiting
+                            : view.paused         ? Standing::kPaused
+                                                  : Standing::kRunning;
   if (standing == open.standing) return;
   open.standing = standing;
   open.request.port->Stands(standing);
 }
 
-void Lane::Run(const Quantum& quantum, const std::vector<OpenSession*>& sessions) {
-  std::vector<OpenSession*> batch;
-  std::vector<int> waiting;
-  std::vector<Session*> raw;
-  std::vector<SessionId> ids;
-  for (int index : quantum.sessions) {
-    OpenSession* open = sessions[index];
-    batch.push_back(open);
-    raw.push_back(open->session.get());
-    ids.push_back(open->id);
-    waiting.push_back(open->session->work().clauses_waiting);
-    if (quantum.stage == Stage::kDecode) open->request.port->Reserve(quantum.frames);
-  }
-  Model& model = *models_[quantum.model];
-  StepReport report;
-  const absl::Time begin = options_.clock->Now();
-  absl::Status status = Step(quantum, raw, &report);
-  const absl::Time end = options_.clock->Now();
-  Report({.lane = options_.index,
-          .model = quantum.model,
-          .info = model.info(),
-          .stage = quantum.stage,
-          .frames = quantum.frames,
-          .sessions = ids,
-          .begin = begin,
-          .end = end},
-         status);
-  if (absl::IsResourceExhausted(status) && batch.size() > 1) {
-    // Nobody advanced. The other half is chosen again by the next iterations.
-    max_batch_[quantum.model] = static_cast<int>(batch.size() / 2);
-    LogWarning("batch_halved", {{"model", model.info().name}, {"batch", batch.size() / 2}});
-    for (OpenSession* open : batch) Publish(*open);  // returns the unused reservations
-    return;
-  }
-  if (absl::IsResourceExhausted(status)) {
-    return End(batch[0]->id, Error(status.code(), {.reason = "NO_MEMORY"}, status.message()));
-  }
-  if (!status.ok()) return LoseDevice(status);
-  Charge(quantum, batch, end - begin);
-  for (size_t i = 0; i < batch.size(); ++i) {
-    OpenSession& open = *batch[i];
-    open.paused = false;  // one that joined goes on until it is max_lead ahead again
-    Account(open, quantum.stage, static_cast<int>(batch.size()), begin, end);
-    if (!report.session_status[i].ok()) {
-      End(open.id, report.session_status[i]);
-      continue;
-    }
-    if (open.session->work().clauses_waiting < waiting[i]) open.request.port->ClauseBegun();
-    Publish(open);
-  }
-  if (watcher_) watcher_->OnStepTold();
-}
-
-absl::Status Lane::Step(const Quantum& quantum, absl::Span<Session* const> batch,
-                        StepReport* report) {
-  Model& model = *models_[quantum.model];
-  TraceSpan span(options_.tracer, StageName(quantum.stage));
-  if (span) {
-    span->SetLabel(model.info().name);
-    span->batch = static_cast<int>(batch.size());
-    span->frames = quantum.frames;
-  }
-  return model.Wait(model.Submit(quantum.stage, batch, quantum.frames), report);
-}
-
-void Lane::Report(const LaneStep& step, const absl::Status& status) {
-  if (watcher_) watcher_->OnStep(step, status);
-  if (options_.on_step && status.ok()) options_.on_step(step);
-}
-
-void Lane::Charge(const Quantum& quantum, const std::vector<OpenSession*>& batch,
-                  absl::Duration took) {
-  std::vector<RecentTime::Share> shares;
-  for (const OpenSession* open : batch) shares.push_back({open->tenant, open->starting});
-  recent_.Spend(shares, took);
-  costs_.Observe(quantum.model, quantum.stage, quantum.frames, static_cast<int>(batch.size()),
-                 took);
-}
-
-void Lane::Account(OpenSession& open, Stage stage, int batch, absl::Time begin, absl::Time end) {
-  if (!open.first_step) {
-    open.first_step = begin;
-    open.running_since = begin;
-    open.times.queue = begin - open.ready;
-  }
-  if (!open.running_since) open.running_since = begin;
-  open.times.stage[static_cast<int>(stage)] += end - begin;
-  open.times.steps += 1;
-  open.times.batch_sum += batch;
-}
-
-void Lane::Publish(OpenSession& open) {
-  TraceSpan span(options_.tracer, "publish");
-  if (span) span->id = static_cast<int64_t>(open.id);
-  Output output = open.session->Take();
-  const bool media = output.block >= 0 || !output.samples.empty();
-  if (media) open.request.seat.Started();
-  if (media && watcher_) watcher_->OnMedia(open.id, output);
-  if (output.block >= 0) {
-    open.request.port->DeliverBlock(std::move(output), open.times);
-  } else {
-    open.request.port->Deliver(std::move(output), open.busy_since.value_or(absl::InfiniteFuture()));
-  }
-  const Work work = open.session->work();
-  // Here, not only in View(): the next text may be among the commands that come before it.
-  if (!work.any()) open.busy_since.reset();
-  if (work.done) End(open.id, absl::OkStatus());
-}
-
+// At once, or when the last step that the session takes part in has been waited for.
 void Lane::End(SessionId id, const absl::Status& status) {
+  OpenSession& open = *sessions_.at(id);
+  if (!open.ending) {
+    open.ending = status;
+    if (watcher_ && open.session) watcher_->OnEnd(id, status);
+  }
+  if (open.under_way == 0) Release(id);
+}
+
+void Lane::EndAll(const absl::Status& status) {
+  under_way_.Drop();
+  for (auto& [id, open] : sessions_) open->under_way = 0;
+  while (!sessions_.empty()) End(sessions_.begin()->first, status);
+}
+
+void Lane::Release(SessionId id) {
   auto node = sessions_.extract(id);
   OpenSession& open = *node.mapped();
+  const absl::Status& status = *open.ending;
   {
     MutexLock lock(&mu_);
     ports_.erase(id);
   }
-  if (watcher_ && open.session) watcher_->OnEnd(id, status);
   if (open.running_since) open.times.running += options_.clock->Now() - *open.running_since;
   recent_.Leave(open.tenant);
   open.session.reset();        // frees the slot, then
@@ -460,7 +348,7 @@ void Lane::End(SessionId id, const absl::Status& status) {
 
 void Lane::LoseDevice(const absl::Status& status) {
   LogError("device_lost", {{"status", status.ToString()}});
-  while (!sessions_.empty()) End(sessions_.begin()->first, DeviceLost());
+  EndAll(DeviceLost());
   Abandon(DeviceLost());  // streams whose first command was not reached
   if (!std::exchange(lost_, true) && options_.on_device_lost) options_.on_device_lost(status);
 }

@@ -1,6 +1,10 @@
 // A lane: one device executor with its own thread, models and sessions.
 //
-//   collect commands -> choose (model, stage, batch) -> Submit, Wait -> publish what finished
+//   collect commands -> choose (model, stage, batch) -> Submit -> Wait -> publish what finished
+//
+// Where a model's steps may overlap (ModelInfo::steps_under_way), the lane waits for a step once
+// the next has been submitted, so that the device is not idle while the lane publishes and chooses.
+// A session ends when the last step that it takes part in has been waited for.
 //
 // Any thread may call the public methods; all session work happens on the lane's thread (or in
 // RunOnce, which tests use instead of a thread). Commands of one session keep their order.
@@ -25,6 +29,7 @@
 #include "server/scheduler/lane_events.h"
 #include "server/scheduler/load.h"
 #include "server/scheduler/policy.h"
+#include "server/scheduler/steps_under_way.h"
 #include "server/scheduler/stream_port.h"
 #include "server/scheduler/warm_up.h"
 
@@ -82,8 +87,9 @@ class Lane {
   SessionId Open(SessionRequest request);
   // `said`: what it was prepared from, for a watcher.
   void Push(SessionId id, Input input, std::shared_ptr<const RawInput> said = nullptr);
-  void Close(SessionId id);  // cancel: the slot is free within one step; Ended(kCancelled) follows
-  void Wake();               // outbox room or playback changed
+  // Cancel: the slot is free when the steps under way have ended; Ended(kCancelled) follows.
+  void Close(SessionId id);
+  void Wake();  // outbox room or playback changed
 
   // Odd while the lane's thread is in the middle of an iteration. See LaneWatch.
   uint64_t iteration() const { return iteration_; }
@@ -127,15 +133,20 @@ class Lane {
   bool EndIdle(absl::Time now, absl::Duration* sleep);
   SessionView View(OpenSession& session, absl::Time now);
   void TellStanding(OpenSession& session, const SessionView& view);
-  void Run(const Quantum& quantum, const std::vector<OpenSession*>& sessions);
-  void Charge(const Quantum& quantum, const std::vector<OpenSession*>& batch, absl::Duration took);
   std::optional<Quantum> Choose(absl::Span<const SessionView> views, absl::Time now);
-  absl::Status Step(const Quantum& quantum, absl::Span<Session* const> batch, StepReport* report);
-  void Report(const LaneStep& step, const absl::Status& status);
-  void ReportCost(const Quantum& quantum, absl::Time begin);
-  void Account(OpenSession& session, Stage stage, int batch, absl::Time begin, absl::Time end);
+  void Submit(const Quantum& quantum, const std::vector<OpenSession*>& sessions, absl::Time round);
+  bool FinishSteps(const std::optional<Quantum>& submitted);
+  void FinishOldest();
+  LaneStep LaneStepOf(const StepUnderWay& step) const;
+  void Tell(const StepUnderWay& step, const std::vector<OpenSession*>& batch);
+  void Shrink(const StepUnderWay& step, const std::vector<OpenSession*>& batch);
+  void Charge(const StepUnderWay& step, const std::vector<OpenSession*>& batch);
+  void ReportCost(const StepUnderWay& step);
+  void Account(OpenSession& session, const StepUnderWay& step);
   void Publish(OpenSession& session);
   void End(SessionId id, const absl::Status& status);
+  void EndAll(const absl::Status& status);
+  void Release(SessionId id);
   void LoseDevice(const absl::Status& status);
 
   const LaneOptions options_;
@@ -146,6 +157,7 @@ class Lane {
   RecentTime recent_;
   std::vector<int> max_batch_;
   std::unordered_map<SessionId, std::unique_ptr<OpenSession>> sessions_;
+  StepsUnderWay under_way_;
   bool lost_ = false;
   std::atomic<uint64_t> iteration_ = 0;  // read by any thread
 

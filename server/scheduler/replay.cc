@@ -1,7 +1,9 @@
 #include "server/scheduler/replay.h"
 
+#include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -18,19 +20,33 @@ class Replayer {
   absl::StatusOr<std::vector<ReplayedSession>> Run() {
     if (absl::Status status = CheckModels(); !status.ok()) return status;
     for (const auto& event : log_.events) {
-      absl::Status status = std::visit([this](const auto& what) { return Do(what); }, event->what);
-      if (!status.ok()) return status;
+      const auto* step = std::get_if<FlightStepped>(&event->what);
+      if (step != nullptr && !step->ok) failed_.insert(step->number);
     }
+    absl::Status status;
+    for (const auto& event : log_.events) {
+      status = std::visit([this](const auto& what) { return Do(what); }, event->what);
+      if (!status.ok()) break;
+    }
+    while (!under_way_.empty()) FinishOldest().IgnoreError();  // the log ends in the middle of them
+    if (!status.ok()) return status;
     return std::move(done_);
   }
 
  private:
   struct Playing {
     int model = 0;
-    std::unique_ptr<Session> session;  // null: it is not replayed any more
+    std::shared_ptr<Session> session;  // null: it is not replayed any more
     bool kept = true;                  // its inputs were
     std::string why;                   // the session is gone
     MediaDigest digest;
+  };
+  // Its sessions live until it was waited for, as they did in the lane.
+  struct UnderWay {
+    int64_t number = 0;
+    Model* model = nullptr;
+    Ticket ticket = 0;
+    std::vector<std::pair<uint64_t, std::shared_ptr<Session>>> sessions;
   };
 
   absl::Status CheckModels() const {
@@ -121,9 +137,29 @@ class Replayer {
     return absl::OkStatus();
   }
 
+  absl::Status Do(const FlightSubmitted& step) {
+    if (failed_.count(step.number) > 0) return absl::OkStatus();  // nobody advanced
+    return Submit(step);
+  }
+
   absl::Status Do(const FlightStepped& step) {
-    if (!step.ok || !Known(step.model)) return absl::OkStatus();
-    std::vector<Playing*> batch;
+    if (!step.ok) return absl::OkStatus();
+    if (step.number == 0) {
+      if (absl::Status status = Submit(step); !status.ok()) return status;
+    }
+    while (!under_way_.empty() && under_way_.front().number <= step.number) {
+      if (absl::Status status = FinishOldest(); !status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
+  template <typename Step>
+  absl::Status Submit(const Step& step) {
+    if (!Known(step.model)) return absl::OkStatus();
+    UnderWay under_way{.number = step.number, .model = models_[step.model].get()};
+    while (static_cast<int>(under_way_.size()) >= under_way.model->info().steps_under_way) {
+      if (absl::Status status = FinishOldest(); !status.ok()) return status;
+    }
     std::vector<Session*> raw;
     for (uint64_t id : step.sessions) {
       Playing* playing = Find(id);
@@ -132,15 +168,24 @@ class Replayer {
         GiveUp(*playing, absl::StrCat("it had no ", std::string(StageName(step.stage)), " to do"));
         continue;
       }
-      batch.push_back(playing);
       raw.push_back(playing->session.get());
+      under_way.sessions.emplace_back(id, playing->session);
     }
-    if (batch.empty()) return absl::OkStatus();
-    Model& model = *models_[step.model];
+    if (raw.empty()) return absl::OkStatus();
+    under_way.ticket = under_way.model->Submit(step.stage, raw, step.frames);
+    under_way_.push_back(std::move(under_way));
+    return absl::OkStatus();
+  }
+
+  absl::Status FinishOldest() {
+    const UnderWay step = std::move(under_way_.front());
+    under_way_.pop_front();
     StepReport report;
-    absl::Status status = model.Wait(model.Submit(step.stage, raw, step.frames), &report);
+    absl::Status status = step.model->Wait(step.ticket, &report);
     if (!status.ok()) return status;
-    for (Playing* playing : batch) playing->digest.Add(playing->session->Take());
+    for (const auto& [id, session] : step.sessions) {
+      if (Playing* playing = Find(id)) playing->digest.Add(session->Take());
+    }
     return absl::OkStatus();
   }
 
@@ -165,7 +210,9 @@ class Replayer {
 
   const FlightLog& log_;
   const absl::Span<const std::unique_ptr<Model>> models_;
+  std::set<int64_t> failed_;  // numbers of steps
   std::map<uint64_t, Playing> playing_;
+  std::deque<UnderWay> under_way_;  // the oldest first
   std::vector<ReplayedSession> done_;
 };
 

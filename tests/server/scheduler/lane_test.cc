@@ -285,6 +285,10 @@ class Story : public LaneWatcher {
   void OnPush(uint64_t id, const Input& input, const RawInput* said) override {
     told.push_back(absl::StrCat("push ", id, " ", said ? said->text : absl::StrCat(input.index())));
   }
+  void OnSubmit(const LaneStep& step) override {
+    told.push_back(absl::StrCat("submit ", std::string(StageName(step.stage)), " for ",
+                                absl::StrJoin(step.sessions, "+")));
+  }
   void OnStep(const LaneStep& step, const absl::Status& status) override {
     told.push_back(absl::StrCat(std::string(StageName(step.stage)), " ", step.frames, " for ",
                                 absl::StrJoin(step.sessions, "+"), status.ok() ? "" : " failed"));
