@@ -183,8 +183,11 @@ class Replayer {
     StepReport report;
     absl::Status status = step.model->Wait(step.ticket, &report);
     if (!status.ok()) return status;
-    for (const auto& [id, session] : step.sessions) {
-      if (Playing* playing = Find(id)) playing->digest.Add(session->Take());
+    for (size_t i = 0; i < step.sessions.size(); ++i) {
+      const auto& [id, session] = step.sessions[i];
+      Playing* playing = Find(id);
+      if (playing == nullptr || !report.session_status[i].ok()) continue;  // it ends here
+      playing->digest.Add(session->Take());
     }
     return absl::OkStatus();
   }

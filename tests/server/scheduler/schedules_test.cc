@@ -1,5 +1,7 @@
 // A lane through a thousand random schedules: streams come, talk, cancel, stall, fail; worlds are
-// played beside them. Whatever happens, each stream ends once with what it should have heard.
+// played beside them. Whatever happens, each stream ends once with what it should have heard, and
+// what the flight recorder saw makes the same bytes again. So, too, on a device that runs steps by
+// itself, with one step under way and with two.
 
 #include <random>
 
@@ -7,7 +9,10 @@
 #include "gtest/gtest.h"
 #include "model/scripted.h"
 #include "model/scripted_world.h"
+#include "server/scheduler/flight_recorder.h"
 #include "server/scheduler/lane.h"
+#include "server/scheduler/replay.h"
+#include "tests/server/scheduler/device_model.h"
 
 namespace firstbyte {
 namespace {
@@ -41,6 +46,7 @@ struct Listener : Port {
   }
   void Reserve(int frames) override {
     EXPECT_LE(frames, room);
+    EXPECT_EQ(reserved, 0) << "one chunk at a time";
     reserved = frames;
   }
   void Deliver(Output output, absl::Time) override {
@@ -78,14 +84,38 @@ struct Walker : Port {
     }
     return plan;
   }
-  void DeliverBlock(Output, const StageTimes&) override { ++blocks; }
+  void DeliverBlock(Output output, const StageTimes&) override {
+    ++blocks;
+    const Output expected = world.Next({});
+    EXPECT_EQ(output.block, expected.block);
+    EXPECT_EQ(output.frames, expected.frames);
+    EXPECT_EQ(output.samples, expected.samples);
+  }
 
+  const ScriptedWorldOptions options;
+  ScriptedWorldReplay world{options, 1};
   int actions = 0, blocks = 0;
   bool closing = false, told = false;
   absl::Time due = absl::InfinitePast();
 };
 
-class Schedules : public testing::TestWithParam<int> {
+struct How {
+  const char* name;
+  bool device;  // steps are under way until they are waited for
+  DeviceOptions options;
+};
+void PrintTo(const How& how, std::ostream* out) { *out << how.name; }
+
+using Foresight = DeviceOptions::Foresight;
+const How kHows[] = {
+    {"InSubmit", false, {}},
+    {"OneUnderWay", true, {.steps_under_way = 1}},
+    {"TwoUnderWay", true, {.steps_under_way = 2}},
+    {"TwoOfOthers", true, {.steps_under_way = 2, .foresight = Foresight::kNone}},
+    {"TwoAndEndsAreLate", true, {.steps_under_way = 2, .foresight = Foresight::kLate}},
+};
+
+class Schedules : public testing::TestWithParam<std::tuple<How, int>> {
  protected:
   struct Voice {
     std::shared_ptr<Listener> port;
@@ -107,25 +137,41 @@ class Schedules : public testing::TestWithParam<int> {
     auto on_step = [=, this](Stage, int batch) {
       EXPECT_LE(batch, max_batch);
       const bool stalls = Draw(0, 99) == 0;
-      clock_.Advance(fixed + each * batch +
-                     (stalls ? absl::Milliseconds(80) : absl::ZeroDuration()));
+      cost_ = fixed + each * batch + (stalls ? absl::Milliseconds(80) : absl::ZeroDuration());
+      if (!how_.device) clock_.Advance(cost_);
       return batch > 1 && Draw(0, 199) == 0 ? absl::ResourceExhaustedError("memory")
                                             : absl::OkStatus();
     };
-    auto voice = MakeScriptedModel({.slots = voice_slots_,
-                                    .max_batch = max_batch,
-                                    .samples_per_frame = kSamplesPerFrame,
-                                    .on_step = on_step,
-                                    .poison_letter = 'x'});
-    auto world =
-        MakeScriptedWorld({.slots = world_slots_, .max_batch = max_batch, .on_step = on_step});
-    voice_ = voice.get();
-    world_ = world.get();
+    voice_options_ = {.slots = voice_slots_,
+                      .max_batch = max_batch,
+                      .samples_per_frame = kSamplesPerFrame,
+                      .poison_letter = 'x'};
+    world_options_ = {.slots = world_slots_, .max_batch = max_batch};
+    auto models = Models(on_step, &device_);
+    voice_ = models[0].get();
+    world_ = models[1].get();
+    recorder_ = std::make_unique<FlightRecorder>(
+        0, std::vector<const ModelInfo*>{&voice_->info(), &world_->info()},
+        FlightOptions{.max_bytes = int64_t{1} << 30, .inputs = true}, &clock_);
     ledger_ = std::make_unique<AdmissionLedger>(
         std::vector<std::vector<int>>{{voice_slots_}, {world_slots_}});
-    lane_ = std::make_unique<Lane>(2, LaneOptions{.clock = &clock_});
-    lane_->Add(0, std::move(voice), {});
-    lane_->Add(1, std::move(world), {});
+    lane_ = std::make_unique<Lane>(2, LaneOptions{.clock = &clock_, .watchers = {recorder_.get()}});
+    for (int i : {0, 1}) lane_->Add(i, std::move(models[i]), {});
+  }
+
+  std::vector<std::unique_ptr<Model>> Models(const std::function<absl::Status(Stage, int)>& on_step,
+                                             FakeDevice* device) {
+    std::vector<std::unique_ptr<Model>> models;
+    voice_options_.on_step = world_options_.on_step = on_step;
+    models.push_back(MakeScriptedModel(voice_options_));
+    models.push_back(MakeScriptedWorld(world_options_));
+    if (!how_.device) return models;
+    DeviceOptions options = how_.options;
+    options.cost = [this] { return std::exchange(cost_, absl::ZeroDuration()); };
+    for (auto& model : models) {
+      model = std::make_unique<DeviceModel>(std::move(model), device, options);
+    }
+    return models;
   }
 
   int Draw(int from, int to) { return std::uniform_int_distribution(from, to)(random_); }
@@ -153,7 +199,8 @@ class Schedules : public testing::TestWithParam<int> {
     world.id = lane_->Open({.spec = {.scene = *world_->Prepare({})},
                             .tenant = Tenant(),
                             .port = world.port,
-                            .seat = *std::move(seat)});
+                            .seat = *std::move(seat),
+                            .said = std::make_shared<RawInput>()});
     worlds_.push_back(std::move(world));
   }
   void Say(Voice* voice) {
@@ -161,7 +208,8 @@ class Schedules : public testing::TestWithParam<int> {
     std::string letters;
     for (int n = Draw(1, 40); n > 0; --n) letters += static_cast<char>('a' + Draw(0, 22));
     if (Draw(0, 19) == 0) letters += 'x';  // fails there
-    lane_->Push(voice->id, *voice_->Prepare({letters}));
+    lane_->Push(voice->id, *voice_->Prepare({letters}),
+                std::make_shared<RawInput>(RawInput{.text = letters}));
     voice->said += letters;
   }
   void EndText(Voice* voice) {
@@ -223,10 +271,25 @@ class Schedules : public testing::TestWithParam<int> {
     FAIL() << "someone starves";
   }
 
-  const int seed_ = GetParam();
+  void ExpectTheSameAgain() {
+    FakeDevice device(&clock_);
+    const auto sessions = Replay(recorder_->Take(), Models(nullptr, &device));
+    ASSERT_TRUE(sessions.ok()) << sessions.status();
+    for (const ReplayedSession& session : *sessions) {
+      EXPECT_EQ(session.result, ReplayedSession::Result::kSame) << session.why;
+    }
+  }
+
+  const How how_ = std::get<0>(GetParam());
+  const int seed_ = std::get<1>(GetParam());
   std::mt19937 random_{static_cast<unsigned>(seed_)};
   const int voice_slots_ = Draw(1, 10), world_slots_ = Draw(1, 3);
   FakeClock clock_;
+  FakeDevice device_{&clock_};
+  absl::Duration cost_;  // of the last step
+  ScriptedOptions voice_options_;
+  ScriptedWorldOptions world_options_;
+  std::unique_ptr<FlightRecorder> recorder_;
   std::unique_ptr<AdmissionLedger> ledger_;
   std::unique_ptr<Lane> lane_;
   const Model *voice_ = nullptr, *world_ = nullptr;  // the lane's
@@ -236,7 +299,9 @@ class Schedules : public testing::TestWithParam<int> {
 
 TEST_P(Schedules, EveryStreamEndsOnceWithAllItShouldHaveAndNothingLeaks) {
   for (int i = 0; i < 150; ++i) Something();
+  ExpectTheSameAgain();  // in the middle of things
   Finish();
+  ExpectTheSameAgain();
   for (const Voice& voice : voices_) {
     EXPECT_EQ(voice.port->ended, 1);
     const std::vector<float> all =
@@ -268,7 +333,12 @@ TEST_P(Schedules, EveryStreamEndsOnceWithAllItShouldHaveAndNothingLeaks) {
   EXPECT_TRUE(voices_.back().port->status.ok()) << voices_.back().port->status;
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, Schedules, testing::Range(0, 1000));
+INSTANTIATE_TEST_SUITE_P(Seeds, Schedules,
+                         testing::Combine(testing::ValuesIn(kHows), testing::Range(0, 400)),
+                         [](const auto& info) {
+                           return std::get<0>(info.param).name +
+                                  std::to_string(std::get<1>(info.param));
+                         });
 
 }  // namespace
 }  // namespace firstbyte
