@@ -9,6 +9,7 @@
 #include "server/scheduler/flight_recorder.h"
 #include "server/scheduler/lane.h"
 #include "server/scheduler/replay.h"
+#include "tests/server/scheduler/device_model.h"
 #include "tests/server/scheduler/recording_port.h"
 
 namespace firstbyte {
@@ -63,8 +64,8 @@ std::vector<std::unique_ptr<Model>> Models() {
 
 class FlightTest : public testing::Test {
  protected:
-  void Make(FlightOptions options = {.inputs = true}) {
-    auto models = Models();
+  void Make(FlightOptions options = {.inputs = true}) { MakeOf(Models(), options); }
+  void MakeOf(std::vector<std::unique_ptr<Model>> models, FlightOptions options) {
     ledger_ = std::make_unique<AdmissionLedger>(std::vector<std::vector<int>>{{64}, {64}});
     recorder_ = std::make_unique<FlightRecorder>(
         3, std::vector<const ModelInfo*>{&models[0]->info(), &models[1]->info()}, options, &clock_);
@@ -120,7 +121,14 @@ class FlightTest : public testing::Test {
     return *sessions;
   }
 
+  std::vector<std::unique_ptr<Model>> OnADevice() {
+    auto models = Models();
+    for (auto& model : models) model = std::make_unique<DeviceModel>(std::move(model), &device_);
+    return models;
+  }
+
   FakeClock clock_;
+  FakeDevice device_{&clock_};
   std::unique_ptr<AdmissionLedger> ledger_;
   std::unique_ptr<FlightRecorder> recorder_;
   std::unique_ptr<Lane> lane_;
@@ -138,6 +146,27 @@ TEST_F(FlightTest, ALogMakesTheSameBytesAgain) {
     EXPECT_GT(session.media_bytes, 0) << session.session;
   }
   EXPECT_EQ(sessions.back().session, 3u) << "the one that is still open comes last";
+}
+
+TEST_F(FlightTest, ALogOfStepsThatOverlapSaysWhenEachWasSubmittedAndMakesTheSameBytesAgain) {
+  MakeOf(OnADevice(), {.inputs = true});
+  Live();
+  const std::string text = ToText(recorder_->Take());
+  EXPECT_THAT(text, HasSubstr("\"submit\""));
+  auto logs = ParseFlightLogs(text);
+  ASSERT_TRUE(logs.ok()) << logs.status();
+  EXPECT_EQ(ToText(logs->at(0)), text);
+  // Also on a model that runs one step at a time.
+  for (const bool device : {true, false}) {
+    const auto models = device ? OnADevice() : Models();
+    auto sessions = Replay(logs->at(0), models);
+    ASSERT_TRUE(sessions.ok()) << sessions.status();
+    ASSERT_THAT(*sessions, SizeIs(4));
+    for (const ReplayedSession& session : *sessions) {
+      EXPECT_EQ(session.result, Result::kSame) << session.session << ": " << session.why;
+      EXPECT_GT(session.media_bytes, 0) << session.session;
+    }
+  }
 }
 
 TEST_F(FlightTest, AnotherInputMakesOtherBytes) {

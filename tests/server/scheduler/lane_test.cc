@@ -8,6 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "model/scripted.h"
+#include "tests/server/scheduler/device_model.h"
 #include "tests/server/scheduler/recording_port.h"
 
 namespace firstbyte {
@@ -357,7 +358,7 @@ TEST_F(LaneTest, DestructionEndsWhatIsOpen) {
 }
 
 // With its own thread: many threads open, push and cancel at once (for the tsan preset).
-TEST(LaneThread, ManyThreadsOpenSpeakAndCancel) {
+void OpenSpeakAndCancelFromManyThreads(std::unique_ptr<Model> model) {
   class CountingPort : public RecordingPort {
    public:
     explicit CountingPort(std::atomic<int>* ended) : ended_total(ended) {}
@@ -367,7 +368,6 @@ TEST(LaneThread, ManyThreadsOpenSpeakAndCancel) {
     }
     std::atomic<int>* ended_total;
   };
-  auto model = MakeScriptedModel({.slots = 64});
   const Model& shared = *model;
   AdmissionLedger ledger(Slots{{64}});
   std::atomic<int> ended{0};
@@ -398,6 +398,17 @@ TEST(LaneThread, ManyThreadsOpenSpeakAndCancel) {
   }
   EXPECT_EQ(ended, 100);
   EXPECT_EQ(ledger.usage(0).used, 0);
+}
+
+TEST(LaneThread, ManyThreadsOpenSpeakAndCancel) {
+  OpenSpeakAndCancelFromManyThreads(MakeScriptedModel({.slots = 64}));
+}
+
+TEST(LaneThread, ManyThreadsOpenSpeakAndCancelWhileStepsAreUnderWay) {
+  FakeClock clock;
+  FakeDevice device(&clock);
+  OpenSpeakAndCancelFromManyThreads(
+      std::make_unique<DeviceModel>(MakeScriptedModel({.slots = 64}), &device));
 }
 
 }  // namespace
