@@ -61,113 +61,52 @@ StateDit::StateDit(std::shared_ptr<const World> world, const LaneSize& size)
       world_(std::move(world)),
       rings_(world_->config.dit, size.slots),
       info_(InfoOf(*world_, size)),
-      dynamics_(world_->config, size.max_batch),
-      views_(world_->config, size.max_batch),
+      steps_(*world_, size.max_batch),
       dit_(world_->config, size.max_batch),
-      decoder_(world_->config, size.max_batch) {
-  running_.reserve(size.max_batch);
-  places_in_batch_.reserve(size.max_batch);
-  moves_.reserve(size.max_batch);
-  views_wanted_.reserve(size.max_batch);
-  passes_.reserve(size.max_batch);
-  latents_.reserve(size.max_batch);
-}
+      step_(size.max_batch) {}
 
-absl::StatusOr<std::unique_ptr<Prepared>> StateDit::Prepare(const RawInput& input) const {
+absl::StatusOr<std::unique_ptr<Prepared>> StateDit::PrepareFor(const World& world,
+                                                               const RawInput& input) {
   return OrNoMemory("a seed image", [&] {
-    return absl::StatusOr<std::unique_ptr<Prepared>>(PrepareScene(*world_, input));
+    return absl::StatusOr<std::unique_ptr<Prepared>>(PrepareScene(world, input));
   });
 }
 
-absl::StatusOr<std::unique_ptr<Session>> StateDit::NewSession(const SessionSpec& spec, Slot slot) {
-  const auto* scene = dynamic_cast<const Scene*>(spec.scene.get());
-  if (spec.state == nullptr && spec.scene != nullptr && scene == nullptr) {
-    return Error(absl::StatusCode::kInvalidArgument, "BAD_SCENE", "not prepared by this model");
-  }
-  auto session = std::make_unique<WorldSession>(*world_, rings_, std::move(slot));
-  if (spec.state != nullptr) {
-    absl::Status restored = session->Restore(*spec.state);
-    if (!restored.ok()) return restored;
-  } else if (scene != nullptr) {
-    session->Begin(*scene, spec.seed);
-  } else {
-    absl::StatusOr<std::unique_ptr<Scene>> start = PrepareScene(*world_, {});
-    if (!start.ok()) return start.status();
-    session->Begin(**start, spec.seed);
-  }
-  return session;
+absl::StatusOr<std::unique_ptr<Prepared>> StateDit::Prepare(const RawInput& input) const {
+  return PrepareFor(*world_, input);
 }
 
-void StateDit::Choose(Stage stage, absl::Span<Session* const> batch) {
-  running_.clear();
-  places_in_batch_.clear();
-  for (size_t i = 0; i < batch.size(); ++i) {
-    if (!CanRun(batch[i]->work(), stage)) continue;
-    running_.push_back(static_cast<WorldSession*>(batch[i]));
-    places_in_batch_.push_back(i);
+absl::Status StateDit::Begin(const World& world, const SessionSpec& spec, WorldSession* session) {
+  const auto* scene = dynamic_cast<const Scene*>(spec.scene.get());
+  if (spec.scene != nullptr && scene == nullptr) {
+    return Error(absl::StatusCode::kInvalidArgument, "BAD_SCENE", "not prepared by this model");
   }
+  if (scene != nullptr) return session->Begin(*scene, spec.seed), absl::OkStatus();
+  absl::StatusOr<std::unique_ptr<Scene>> start = PrepareScene(world, {});
+  if (!start.ok()) return start.status();
+  session->Begin(**start, spec.seed);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<Session>> StateDit::NewSession(const SessionSpec& spec, Slot slot) {
+  auto session = std::make_unique<WorldSession>(*world_, rings_, std::move(slot));
+  absl::Status begun =
+      spec.state != nullptr ? session->Restore(*spec.state) : Begin(*world_, spec, session.get());
+  if (!begun.ok()) return begun;
+  return session;
 }
 
 void StateDit::Run(Stage stage, absl::Span<Session* const> batch, int,
                    absl::Span<absl::Status> statuses) {
-  Choose(stage, batch);
-  if (running_.empty()) return;
-  if (stage == Stage::kPrefill) Prefill();
-  if (stage == Stage::kGenerate) Generate(statuses);
-  if (stage == Stage::kDecode) Decode();
-  if (stage == Stage::kCommit) Commit();
-}
-
-void StateDit::See() {
-  views_wanted_.clear();
-  for (WorldSession* session : running_) {
-    if (session->WantsView()) views_wanted_.push_back(session->NextView());
+  if (!WorldSteps::Choose(stage, batch, &step_)) return;
+  if (stage == Stage::kDecode) return steps_.Decode(step_);
+  steps_.Fill(&step_);
+  if (stage == Stage::kGenerate) {
+    world_->dit.Denoise(step_.passes, rings_, &dit_);
+  } else {
+    world_->dit.Commit(step_.passes, rings_, &dit_);
   }
-  if (views_wanted_.empty()) return;
-  world_->renderer.See(views_wanted_, /*always=*/false, &views_);
-  for (WorldSession* session : running_) {
-    if (session->WantsView()) session->FinishView();
-  }
-}
-
-void StateDit::GatherPasses() {
-  passes_.clear();
-  for (WorldSession* session : running_) passes_.push_back(session->NextPass());
-}
-
-// The seed frame, or one frame of a recache: about what a generate step costs.
-void StateDit::Prefill() {
-  See();
-  Commit();
-}
-
-void StateDit::Generate(absl::Span<absl::Status> statuses) {
-  moves_.clear();
-  for (WorldSession* session : running_) {
-    if (session->WantsMove()) moves_.push_back(session->NextMove());
-  }
-  if (!moves_.empty()) world_->dynamics.Advance(moves_, &dynamics_);
-  See();
-  GatherPasses();
-  world_->dit.Denoise(passes_, rings_, &dit_);
-  for (size_t i = 0; i < running_.size(); ++i) {
-    statuses[places_in_batch_[i]] = running_[i]->FinishDenoise();
-  }
-}
-
-void StateDit::Decode() {
-  latents_.clear();
-  for (WorldSession* session : running_) latents_.push_back(session->latents());
-  world_->decoder.Run(latents_, &decoder_);
-  for (size_t i = 0; i < running_.size(); ++i) {
-    running_[i]->FinishDecode(decoder_.pixels.data() + i * kPicture * kPicture * 3);
-  }
-}
-
-void StateDit::Commit() {
-  GatherPasses();
-  world_->dit.Commit(passes_, rings_, &dit_);
-  for (WorldSession* session : running_) session->FinishCommit();
+  WorldSteps::Finish(step_, statuses);
 }
 
 }  // namespace firstbyte::state_dit

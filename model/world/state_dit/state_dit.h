@@ -6,13 +6,12 @@
 #pragma once
 
 #include <memory>
-#include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "model/slotted_model.h"
 #include "model/world/state_dit/session.h"
 #include "model/world/state_dit/world.h"
+#include "model/world/state_dit/world_steps.h"
 
 namespace firstbyte::state_dit {
 
@@ -29,6 +28,11 @@ class StateDit : public SlottedModel {
   static absl::StatusOr<std::unique_ptr<StateDit>> Create(std::shared_ptr<const World> world,
                                                           const LaneSize& size);
 
+  // What is the same wherever its steps run. Begin: as the spec says, which has no saved state.
+  static absl::StatusOr<std::unique_ptr<Prepared>> PrepareFor(const World& world,
+                                                              const RawInput& input);
+  static absl::Status Begin(const World& world, const SessionSpec& spec, WorldSession* session);
+
   const ModelInfo& info() const override { return info_; }
   absl::StatusOr<std::unique_ptr<Prepared>> Prepare(const RawInput& input) const override;
 
@@ -38,28 +42,13 @@ class StateDit : public SlottedModel {
   absl::StatusOr<std::unique_ptr<Session>> NewSession(const SessionSpec& spec, Slot slot) override;
   void Run(Stage stage, absl::Span<Session* const> batch, int frames,
            absl::Span<absl::Status> statuses) override;
-  void Prefill();
-  void Generate(absl::Span<absl::Status> statuses);
-  void Decode();
-  void Commit();
-  void See();  // of the sessions that are about to begin a frame
-  void GatherPasses();
-  // The sessions of the batch that have `stage` in their work() are running_ from here on.
-  void Choose(Stage stage, absl::Span<Session* const> batch);
 
   const std::shared_ptr<const World> world_;
   Rings rings_;
   ModelInfo info_;
-  Dynamics::Buffers dynamics_;
-  Renderer::Buffers views_;
+  WorldSteps steps_;
   Dit::Buffers dit_;
-  Decoder::Buffers decoder_;
-  std::vector<WorldSession*> running_;
-  std::vector<size_t> places_in_batch_;  // of running_
-  std::vector<MoveRow> moves_;
-  std::vector<Renderer::Place> views_wanted_;
-  std::vector<PassRow> passes_;
-  std::vector<const float*> latents_;
+  WorldStep step_;
 };
 
 }  // namespace firstbyte::state_dit

@@ -1,0 +1,160 @@
+// The family with its transformer on a GPU, emulated or not, against the CPU's.
+#include "model/world/state_dit/gpu_state_dit.h"
+
+#include <cmath>
+#include <deque>
+#include <optional>
+
+#include "base/error.h"
+#include "tests/model/cuda/test_device.h"
+#include "tests/model/world/state_dit/world_fixture.h"
+
+namespace firstbyte::state_dit {
+namespace {
+
+constexpr int kPlayers = 3, kBlocks = 5;
+constexpr LaneSize kSize = {.slots = 4, .max_batch = kPlayers};
+
+class GpuStateDitTest : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    std::string why;
+    std::optional<cuda::TestDevice> test = cuda::OpenTestDevice(GetParam(), &why);
+    if (!test) GTEST_SKIP() << why;
+    gpu_ = std::make_unique<cuda::Gpu>(*test->plugin, std::move(test->device));
+    world_ = LoadWorld(TinyFolder(), kernels::PreferredIsa());
+  }
+
+  std::unique_ptr<Model> Open() {
+    auto file = SafeTensors::Open(TinyFolder() + "/model.safetensors");
+    EXPECT_TRUE(file.ok()) << file.status();
+    nn::WeightLoader weights(*file, *world_->kernels);
+    auto dit = GpuDit::Create(gpu_.get(), world_->config, world_->dit, &weights,
+                              {.slots = kSize.slots, .max_batch = kSize.max_batch});
+    EXPECT_TRUE(dit.ok()) << dit.status();
+    return std::make_unique<GpuStateDit>(world_, *std::move(dit), kSize);
+  }
+
+  // What each player sees and hears, block by block.
+  using Played = std::vector<std::vector<Output>>;
+
+  static std::vector<std::unique_ptr<Session>> Enter(Model* model) {
+    std::vector<std::unique_ptr<Session>> sessions;
+    for (uint64_t seed = 1; seed <= kPlayers; ++seed) {
+      auto session = model->Open({.seed = seed, .scene = PreparedScene(*model)});
+      EXPECT_TRUE(session.ok()) << session.status();
+      sessions.push_back(*std::move(session));
+    }
+    return sessions;
+  }
+  static void BeginBlock(Session* session, size_t player, size_t block) {
+    BlockActions actions;
+    actions.keys[(player + block) % kKeys] = true;
+    actions.pointer_dx = 0.3f;
+    ASSERT_TRUE(session->Push(std::move(actions)).ok());
+  }
+
+  // All in the same steps, which are waited for at once.
+  static Played PlayTogether(Model* model) {
+    const auto sessions = Enter(model);
+    Played played(kPlayers);
+    std::vector<Session*> all;
+    for (const auto& session : sessions) all.push_back(session.get());
+    for (size_t block = 0; block <= kBlocks; ++block) {
+      while (all[0]->work().any()) {
+        Step(model, NextStage(all[0]->work()), all);
+        for (size_t i = 0; i < kPlayers; ++i) {
+          Output output = all[i]->Take();
+          if (output.block >= 0) played[i].push_back(std::move(output));
+        }
+      }
+      if (block == kBlocks) break;
+      for (size_t i = 0; i < kPlayers; ++i) BeginBlock(all[i], i, block);
+    }
+    return played;
+  }
+
+  // Each in steps of its own, two of which are under way.
+  static Played PlayInTurns(Model* model) {
+    const auto sessions = Enter(model);
+    Played played(kPlayers);
+    std::deque<std::pair<Ticket, size_t>> under_way;
+    const auto finish = [&] {
+      StepReport report;
+      const auto [ticket, player] = under_way.front();
+      under_way.pop_front();
+      const absl::Status status = model->Wait(ticket, &report);
+      EXPECT_TRUE(status.ok()) << status;
+      EXPECT_TRUE(report.session_status[0].ok());
+      Output output = sessions[player]->Take();
+      if (output.block >= 0) played[player].push_back(std::move(output));
+    };
+    size_t most = 0;
+    for (size_t turn = 0; turn < 1000; ++turn) {
+      const size_t player = turn % kPlayers;
+      Session* session = sessions[player].get();
+      if (session->work().wants_block && played[player].size() < kBlocks) {
+        BeginBlock(session, player, played[player].size());
+      }
+      const Work work = session->work();
+      if (!work.any() || under_way.size() == GpuStateDit::kStepsUnderWay) {
+        if (!under_way.empty()) finish();
+      }
+      if (!work.any()) continue;
+      under_way.emplace_back(model->Submit(NextStage(work), {&session, 1}, 1), player);
+      most = std::max(most, under_way.size());
+    }
+    while (!under_way.empty()) finish();
+    EXPECT_EQ(most, 2u);
+    return played;
+  }
+
+  std::unique_ptr<cuda::Gpu> gpu_;  // outlives what is made on it
+  std::shared_ptr<const World> world_;
+};
+
+TEST_P(GpuStateDitTest, ShowsWhatTheCpuDoes) {
+  const auto gpu = Open();
+  const auto cpu = NewModel(world_, kSize);
+  const Played made = PlayTogether(gpu.get()), expected = PlayTogether(cpu.get());
+  for (size_t player = 0; player < kPlayers; ++player) {
+    ASSERT_EQ(made[player].size(), static_cast<size_t>(kBlocks));
+    for (size_t block = 0; block < kBlocks; ++block) {
+      const Output &one = made[player][block], &other = expected[player][block];
+      ASSERT_EQ(one.block, other.block);
+      ASSERT_EQ(one.frames.size(), other.frames.size());
+      for (size_t i = 0; i < one.frames.size(); ++i) {
+        ASSERT_LE(std::abs(one.frames[i] - other.frames[i]), 1) << "pixel " << i;
+      }
+      for (size_t i = 0; i < one.samples.size(); ++i) {
+        ASSERT_NEAR(one.samples[i], other.samples[i], 1e-3) << "sample " << i;
+      }
+    }
+  }
+}
+
+TEST_P(GpuStateDitTest, TwoStepsUnderWayMakeTheSameBytes) {
+  const auto one = Open(), other = Open();
+  const Played together = PlayTogether(one.get()), turns = PlayInTurns(other.get());
+  for (size_t player = 0; player < kPlayers; ++player) {
+    ASSERT_EQ(turns[player].size(), together[player].size());
+    for (size_t block = 0; block < kBlocks; ++block) {
+      EXPECT_EQ(turns[player][block].frames, together[player][block].frames);
+      EXPECT_EQ(turns[player][block].samples, together[player][block].samples);
+    }
+  }
+}
+
+TEST_P(GpuStateDitTest, WhatIsNotThereYetIsRefused) {
+  const auto model = Open();
+  auto session = *model->Open({.scene = PreparedScene(*model)});
+  EXPECT_EQ(session->Save().status().code(), absl::StatusCode::kUnimplemented);
+  const auto state = std::make_shared<const std::string>("saved");
+  EXPECT_EQ(model->Open({.state = state}).status().code(), absl::StatusCode::kUnimplemented);
+}
+
+INSTANTIATE_TEST_SUITE_P(On, GpuStateDitTest, testing::ValuesIn(cuda::ExecutorNames()),
+                         [](const auto& info) { return info.param; });
+
+}  // namespace
+}  // namespace firstbyte::state_dit
