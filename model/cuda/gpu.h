@@ -94,4 +94,11 @@ class Gpu {
   const DeviceHandle device_;
 };
 
+// Moves what was made into its place.
+template <typename T>
+absl::Status Take(absl::StatusOr<T> made, T* place) {
+  if (made.ok()) *place = *std::move(made);
+  return made.status();
+}
+
 }  // namespace firstbyte::cuda

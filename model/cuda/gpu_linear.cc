@@ -26,6 +26,7 @@ absl::StatusOr<GpuLinear> GpuLinear::Create(Gpu* gpu, const Shape& s,
   absl::StatusOr<OwnedProduct> product =
       gpu->NewProduct({.number = s.number,
                        .bias = !bias.empty(),
+                       .add = s.add,
                        .activation = s.activation,
                        .most_rows = s.most_rows,
                        .n = s.n,

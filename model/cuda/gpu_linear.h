@@ -16,13 +16,15 @@ namespace firstbyte::cuda {
 inline constexpr int kRowUnit = 8;
 constexpr int Padded(int elements) { return CeilDiv(elements, kRowUnit) * kRowUnit; }
 
-// y = activation(x W' + b) in float. Immutable once made; used by its lane's thread only.
+// y = activation(x W' + b) in float, or y += x W' + b. Immutable once made; used by its lane's
+// thread only.
 class GpuLinear {
  public:
   struct Shape {
     int n, k;
     Number number = Number::kF32;  // or kTf32
     Activation activation = Activation::kNone;
+    bool add = false;
     int most_rows;
     int y_stride = 0;  // elements; 0: Padded(n)
   };

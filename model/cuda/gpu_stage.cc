@@ -11,13 +11,6 @@ absl::Status OutOfTurn(absl::string_view what) {
   return Error(absl::StatusCode::kFailedPrecondition, "OUT_OF_TURN", what);
 }
 
-// Moves what was made into its place.
-template <typename T>
-absl::Status Take(absl::StatusOr<T> made, T* place) {
-  if (made.ok()) *place = *std::move(made);
-  return made.status();
-}
-
 }  // namespace
 
 std::vector<int> BucketsFor(int max_batch) {

@@ -32,6 +32,16 @@ enum class GraphMode { kGraphs, kEager };
 // Sizes of buckets up to `max_batch`: 1, 2, 4, ... max_batch.
 std::vector<int> BucketsFor(int max_batch);
 
+// An array in the memory of a step, at a byte of it: inputs or results.
+template <typename T>
+T* ArrayAt(char* memory, int64_t bytes) {
+  return static_cast<T*>(static_cast<void*>(memory + bytes));
+}
+template <typename T>
+const T* ArrayAt(const char* memory, int64_t bytes) {
+  return static_cast<const T*>(static_cast<const void*>(memory + bytes));
+}
+
 class GpuStage {
  public:
   struct Shape {

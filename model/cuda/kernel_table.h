@@ -36,7 +36,10 @@ struct Kernels {
             .heads = Run<Heads<T>, HeadsStep<T>>,
             .modulate = Run<Modulate<T>, ModulateStep<T>>,
             .ring_write = Run<RingWrite<T>, RingWriteStep<T>>,
-            .activate = Run<Activate<T>, ActivateStep<T>>};
+            .activate = Run<Activate<T>, ActivateStep<T>>,
+            .taps = Run<Taps<T>, TapsStep<T>>,
+            .map_norm = Run<MapNorm<T>, MapNormStep<T>>,
+            .shuffle = Run<Shuffle<T>, ShuffleStep<T>>};
   }
   static constexpr StartStep<AdvanceStep> kAdvance = Run<Advance, AdvanceStep>;
   static constexpr StartStep<SampleStep> kSample = Run<Sample, SampleStep>;

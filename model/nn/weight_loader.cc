@@ -52,7 +52,7 @@ CausalConv WeightLoader::LoadConv(const std::string& name, int n, int channels) 
   return status_.ok() ? CausalConv(kernels_, weight, bias, n, channels) : CausalConv();
 }
 
-WeightLoader::Outputs WeightLoader::ReadShuffled(const std::string& name,
+WeightLoader::Outputs WeightLoader::LoadShuffled(const std::string& name,
                                                  const std::vector<int64_t>& shape, int shuffle) {
   std::vector<float> weight = Read(name + ".weight", shape);
   std::vector<float> bias = Read(name + ".bias", {shape[0]});
@@ -69,19 +69,19 @@ WeightLoader::Outputs WeightLoader::ReadShuffled(const std::string& name,
 }
 
 Conv3x3 WeightLoader::LoadConv3x3(const std::string& name, int n, int channels, int shuffle) {
-  Outputs ordered = ReadShuffled(name, {n, channels, 3, 3}, shuffle);
+  Outputs ordered = LoadShuffled(name, {n, channels, 3, 3}, shuffle);
   return status_.ok() ? Conv3x3(kernels_, ordered.weight, ordered.bias, n, channels) : Conv3x3();
 }
 
 WinogradConv WeightLoader::LoadWinogradConv(const std::string& name, int n, int channels,
                                             int shuffle) {
-  Outputs ordered = ReadShuffled(name, {n, channels, 3, 3}, shuffle);
+  Outputs ordered = LoadShuffled(name, {n, channels, 3, 3}, shuffle);
   return status_.ok() ? WinogradConv(kernels_, ordered.weight, ordered.bias, n, channels)
                       : WinogradConv();
 }
 
 Linear WeightLoader::LoadConv1x1(const std::string& name, int n, int channels, int shuffle) {
-  Outputs ordered = ReadShuffled(name, {n, channels, 1, 1}, shuffle);
+  Outputs ordered = LoadShuffled(name, {n, channels, 1, 1}, shuffle);
   return status_.ok() ? Linear(kernels_, ordered.weight, ordered.bias, n, channels) : Linear();
 }
 

@@ -45,17 +45,17 @@ class WeightLoader {
   std::vector<float> LoadTensor(const std::string& tensor, const std::vector<int64_t>& shape) {
     return Read(tensor, shape);
   }
+  // Weight of `shape` and bias as LoadConv3x3 orders their outputs, likewise.
+  struct Outputs {
+    std::vector<float> weight, bias;
+  };
+  Outputs LoadShuffled(const std::string& name, const std::vector<int64_t>& shape, int shuffle);
 
   // A check of the caller's own, kept like the loader's.
   void Check(absl::Status status) { status_.Update(std::move(status)); }
   const absl::Status& status() const { return status_; }
 
  private:
-  struct Outputs {
-    std::vector<float> weight, bias;
-  };
-  // Weight of `shape` and bias, their outputs in the order of a PixelShuffle of r.
-  Outputs ReadShuffled(const std::string& name, const std::vector<int64_t>& shape, int shuffle);
   // Empty when anything was wrong, now or before.
   std::vector<float> Read(const std::string& tensor, const std::vector<int64_t>& shape);
 

@@ -7,8 +7,6 @@
 namespace firstbyte::state_dit {
 namespace {
 
-constexpr float kMapEpsilon = 1e-5f;  // PyTorch's default, which the training used
-constexpr int kPatch = 4;             // a pixel of the 16 x 16 maps is a patch of the picture
 constexpr int kPatchSize = kPatch * kPatch * 3;
 
 int64_t Bordered(int side) { return int64_t{1} * (side + 2) * (side + 2); }

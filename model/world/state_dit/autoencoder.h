@@ -14,6 +14,9 @@
 
 namespace firstbyte::state_dit {
 
+inline constexpr float kMapEpsilon = 1e-5f;  // PyTorch's default, which the training used
+inline constexpr int kPatch = 4;  // a pixel of the 16 x 16 maps is a patch of the picture
+
 // Maps of one size, and what a residual block needs beside them.
 struct MapBuffers {
   MapBuffers(int maps, int side, int channels);

@@ -9,10 +9,12 @@
 namespace firstbyte::state_dit {
 namespace {
 
+using cuda::ArrayAt;
 using cuda::GpuLinear;
 using cuda::GpuStage;
 using cuda::Padded;
 using cuda::Queue;
+using cuda::Take;
 
 constexpr int kHeadDim = Rings::kHeadDim, kPairs = kHeadDim / 2;
 constexpr int kAudioToken = kVideoTokens, kStateToken = kVideoTokens + 1;
@@ -43,22 +45,6 @@ void PutColumns(const std::vector<float>& from, int rows, int stride, int at, fl
   for (int row = 0; row < rows; ++row) {
     std::copy_n(from.begin() + row * width, width, to + int64_t{row} * stride + at);
   }
-}
-
-// An array in the memory that a pass is filled into.
-template <typename T>
-T* ArrayAt(char* memory, int64_t bytes) {
-  return static_cast<T*>(static_cast<void*>(memory + bytes));
-}
-template <typename T>
-const T* ArrayAt(const char* memory, int64_t bytes) {
-  return static_cast<const T*>(static_cast<const void*>(memory + bytes));
-}
-
-template <typename T>
-absl::Status Take(absl::StatusOr<T> made, T* place) {
-  if (made.ok()) *place = *std::move(made);
-  return made.status();
 }
 
 }  // namespace

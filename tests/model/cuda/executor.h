@@ -42,6 +42,12 @@ class Executor {
   void Run(const ModulateStep<Bf16>& step) { Start(plugin_.bf16.modulate, step); }
   void Run(const RingWriteStep<float>& step) { Start(plugin_.f32.ring_write, step); }
   void Run(const RingWriteStep<Bf16>& step) { Start(plugin_.bf16.ring_write, step); }
+  void Run(const TapsStep<float>& step) { Start(plugin_.f32.taps, step); }
+  void Run(const TapsStep<Bf16>& step) { Start(plugin_.bf16.taps, step); }
+  void Run(const MapNormStep<float>& step) { Start(plugin_.f32.map_norm, step); }
+  void Run(const MapNormStep<Bf16>& step) { Start(plugin_.bf16.map_norm, step); }
+  void Run(const ShuffleStep<float>& step) { Start(plugin_.f32.shuffle, step); }
+  void Run(const ShuffleStep<Bf16>& step) { Start(plugin_.bf16.shuffle, step); }
   void Run(const AdvanceStep& step) { Start(plugin_.advance, step); }
   void Run(const SampleStep& step) { Start(plugin_.sample, step); }
   void Run(const ProductShape& shape, const ProductStep& step);
