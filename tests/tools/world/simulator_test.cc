@@ -72,7 +72,7 @@ TEST(SimulatorTest, AWallIsTouchedOnceAndHeardOnce) {
   EXPECT_NEAR(state[0], 5 - 0.22F, 2e-3);
 }
 
-TEST(SimulatorTest, AStepIsHeardEverySeventhMovingTick) {
+TEST(SimulatorTest, AStepIsHeardEverySeventhTickOfWalking) {
   State state = {1.0F, 6.0F, 0, 0, 0, 0};
   std::vector<float> loud;
   const int32_t night = 1;
@@ -85,6 +85,17 @@ TEST(SimulatorTest, AStepIsHeardEverySeventhMovingTick) {
     state = next;
   }
   EXPECT_THAT(loud, testing::ElementsAre(3, 10, 17));
+}
+
+TEST(SimulatorTest, WhoPushesAWallWalksOnTheSpot) {
+  State state = {5 - 0.22F, 2.0F, 0, 0, 1, 0};
+  for (int t = 1; t <= 20; ++t) {
+    state = Advance(state, kForward);
+    EXPECT_EQ(state[3], t % 7);
+  }
+  const State still = Advance(state, {});
+  EXPECT_EQ(still[3], state[3]);
+  EXPECT_EQ(Advance(state, {1, 1})[3], state[3]) << "forward and back are nothing";
 }
 
 TEST(SimulatorTest, PicturesRepeatAndDependOnPlaceThemeAndWisp) {

@@ -308,10 +308,11 @@ void AdvanceOne(const float* s, const float* a, float* out) {
   x += dx * Reach(x, y, dx, 0);
   y += dy * Reach(x, y, 0, dy);
   const float lost = std::hypot(s[0] + dx - x, s[1] + dy - y);
-  const float went = std::hypot(x - s[0], y - s[1]);
   const bool collides = lost > 0.03F;  // a slight slide along a wall is none
   int step = static_cast<int>(s[3]), cooldown = std::max(0, static_cast<int>(s[5]) - 1);
-  if (went > 0.03F) step = (step + 1) % 7;
+  // Whoever walks takes steps, also on the spot against a wall. Steps that count only when they get
+  // somewhere would be decided at each wall by hundredths of a cell, and one shifts all later ones.
+  if (length > 0) step = (step + 1) % 7;
   if (collides && s[4] < 0.5F && s[5] < 0.5F) cooldown = 5;
   out[0] = x, out[1] = y, out[2] = heading;
   out[3] = static_cast<float>(step), out[4] = collides ? 1 : 0,

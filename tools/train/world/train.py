@@ -93,14 +93,15 @@ def whiten(model, loop):
 
 # --- dynamics -----------------------------------------------------------------------------------
 
-def transitions(rng, n, noise):
-    """Half of the states pushed against walls; noise: strength of errors put on the place.
-    -> state, action, next state"""
+def transitions(rng, n, noise, standing=0):
+    """Half of the states pushed against walls; noise: strength of errors put on the place;
+    standing: share in which no key moves. -> state, action, next state"""
     states, actions = simulator.uniform_states(rng, n), simulator.mashed_keys(rng, n)
     states[:, 4] = rng.random(n) < 0.3
     states[:, 5] = np.where(rng.random(n) < 0.5, 0, rng.integers(0, 6, n))
     for _ in range(rng.integers(1, 12)):
         states[:n // 2] = simulator.advance(states[:n // 2], actions[:n // 2])
+    actions[rng.random(n) < standing, :4] = 0
     following = simulator.advance(states, actions)
     if noise:  # the clean next state is the target, so that walls push the state back
         scale = noise * rng.choice([0, 0.004, 0.02], (n, 1), p=[0.4, 0.5, 0.1])
@@ -109,11 +110,15 @@ def transitions(rng, n, noise):
 
 
 def close_calls(rng, n, noise):
-    """Half of them transitions in which it is close whether a foot falls (simulator.cc: when the
-    player goes more than .03 cells): errors there shift every later footstep."""
-    state, action, following = transitions(rng, 4 * n, noise)
+    """Half of them transitions in which it is close whether the player collides (simulator.cc: when
+    a wall takes more than .03 cells of a step): what is wrong there is heard as a bump. A quarter of
+    the others stand still or turn: a step counted there shifts every later footstep."""
+    state, action, following = transitions(rng, 4 * n, noise, standing=0.25)
+    way = torch.stack([action[:, 0] - action[:, 1], action[:, 3] - action[:, 2]], -1)
+    meant = 0.08 * (way.abs().sum(-1) > 0)
     went = torch.linalg.vector_norm(following[:, :2] - state[:, :2], dim=-1)
-    kept = torch.cat([(went - 0.03).abs().topk(n // 2, largest=False).indices, torch.arange(n // 2)])
+    kept = torch.cat([(meant - went - 0.03).abs().topk(n // 2, largest=False).indices,
+                      torch.arange(n // 2)])
     return [part[kept] for part in (state, action, following)]
 
 
@@ -145,15 +150,15 @@ def roll_out_error(model, ticks=500, streams=64):
 
 
 def train_dynamics(world, minutes):
-    """Clean, then with errors that the walls push back, then finer ones; last what decides when a
-    foot falls: a step too few or too many shifts every later one."""
+    """Clean, then with errors that the walls push back, then finer ones; last what decides whether
+    the player collides."""
     model = world.dynamics
     for name, share, rate, noise, beta, weight, draw in (
             ("dynamics-clean", 0.05, 3e-3, 0, 0.03, 0.1, transitions),
             ("dynamics-noisy", 0.11, 2e-3, 1, 0.03, 0.1, transitions),
             ("dynamics-finer", 0.17, 1e-3, 0.4, 0.01, 0.1, transitions),
             ("dynamics-finest", 0.29, 1e-3, 0.15, 0.005, 0.5, transitions),
-            ("dynamics", 0.38, 1e-3, 0.15, 0.003, 0.5, close_calls)):
+            ("dynamics", 0.38, 1e-3, 0.15, 0.003, 2, close_calls)):
         loop = Loop(name, model, CACHE, share * minutes, rate=rate, clock=time.thread_time)
         rng = np.random.default_rng(3 + loop.steps)
 
