@@ -1,55 +1,8 @@
 // No step of a warm voice takes memory: an allocation under load waits for other threads' locks and
 // for the kernel's pages, which listeners would hear.
-//
-// Every allocation of the process comes through the functions below, operator new and LibTorch's
-// among them; they count while a thread asks them to.
-#include <cerrno>
-#include <cstddef>
-
 #include "gtest/gtest.h"
+#include "tests/model/counted_memory.h"
 #include "tests/model/speech/aligned_mel/voice_fixture.h"
-
-namespace {
-
-thread_local bool counting = false;
-thread_local int allocations = 0;
-
-void Note() { allocations += counting; }
-
-}  // namespace
-
-extern "C" {
-void* __libc_malloc(size_t size);
-void* __libc_calloc(size_t count, size_t size);
-void* __libc_realloc(void* old, size_t size);
-void* __libc_memalign(size_t alignment, size_t size);
-
-void* malloc(size_t size) {
-  Note();
-  return __libc_malloc(size);
-}
-void* calloc(size_t count, size_t size) {
-  Note();
-  return __libc_calloc(count, size);
-}
-void* realloc(void* old, size_t size) {
-  Note();
-  return __libc_realloc(old, size);
-}
-void* aligned_alloc(size_t alignment, size_t size) {
-  Note();
-  return __libc_memalign(alignment, size);
-}
-void* memalign(size_t alignment, size_t size) {
-  Note();
-  return __libc_memalign(alignment, size);
-}
-int posix_memalign(void** out, size_t alignment, size_t size) {
-  Note();
-  *out = __libc_memalign(alignment, size);
-  return *out == nullptr ? ENOMEM : 0;
-}
-}
 
 namespace firstbyte::aligned_mel {
 namespace {
@@ -79,13 +32,12 @@ class AllocationTest : public VoiceTest {
 
   // Allocations of one Submit and Wait. What was made is taken, as the lane does.
   int Allocations(Stage stage, int frames) {
-    allocations = 0;
-    counting = true;
-    const absl::Status status = model_->Wait(model_->Submit(stage, raw_, frames), &report_);
-    counting = false;
+    absl::Status status;
+    const int taken = AllocationsOf(
+        [&] { status = model_->Wait(model_->Submit(stage, raw_, frames), &report_); });
     EXPECT_TRUE(status.ok()) << status;
     for (Session* session : raw_) session->Take();
-    return allocations;
+    return taken;
   }
 
   GoldenCase golden_;
@@ -96,11 +48,8 @@ class AllocationTest : public VoiceTest {
 };
 
 TEST_P(AllocationTest, TheHooksSeeWhatLibTorchTakes) {
-  allocations = 0;
-  counting = true;
-  { nn::Tensor tensor({1000}); }
-  counting = false;
-  EXPECT_GE(allocations, 2);  // its memory, and the object that owns it
+  // Its memory, and the object that owns it.
+  EXPECT_GE(AllocationsOf([] { nn::Tensor tensor({1000}); }), 2);
 }
 
 TEST_P(AllocationTest, NoStepAfterTheFirstOfEachStage) {
