@@ -5,6 +5,7 @@
 #include "model/cuda/plugin_loader.h"
 
 namespace firstbyte {
+
 absl::Status CheckDevice(const Config& config, const std::string& binary) {
   const int gpu = GpuOf(config.device).value_or(-1);
   if (gpu < 0) return absl::OkStatus();
