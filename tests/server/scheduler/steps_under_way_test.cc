@@ -280,7 +280,7 @@ TEST_P(BusyDevice, NeverWaitsForAStepWhileAnotherCouldRun) {
   EXPECT_EQ(ledger_->usage(0).used, 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, BusyDevice, testing::Range(0, 1000));
+INSTANTIATE_TEST_SUITE_P(Seeds, BusyDevice, testing::Range(0, FIRSTBYTE_SCHEDULES));
 
 }  // namespace
 }  // namespace firstbyte
