@@ -13,7 +13,8 @@ int64_t Bordered(int side) { return int64_t{1} * (side + 2) * (side + 2); }
 
 // Start of line `line` inside a bordered map.
 float* InsideLine(float* map, int side, int channels, int line) {
-  return map + ((line + 1) * int64_t{side + 2} + 1) * channels;
+  const int64_t pixel = (line + 1) * (side + 2) + 1;
+  return map + pixel * channels;
 }
 
 // from [side, side, 2, 2, channels] -> to [2 side, 2 side, channels]
@@ -80,6 +81,7 @@ Decoder::Decoder(const Config& config, const nn::KernelTable& kernels, nn::Weigh
     : kernels_(&kernels), whitening_(config, weights) {
   const std::string p = "autoencoder.decoder.";
   const int a = config.decoder[0], b = config.decoder[1], c = config.decoder[2];
+  // cppcheck-suppress useInitializationList; what follows reads as the network runs
   in_ = weights->LoadConv3x3(p + "conv_in", a, config.latent_channels);
   block4_ = ResidualBlock(p + "block4", a, weights);
   up8_ = weights->LoadConv1x1(p + "up8", 4 * b, a, /*shuffle=*/2);
@@ -138,6 +140,7 @@ Encoder::Encoder(const Config& config, nn::WeightLoader* weights)
     : config_(config), whitening_(config, weights) {
   const std::string p = "autoencoder.encoder.";
   const int a = config.encoder[0], b = config.encoder[1], c = config.encoder[2];
+  // cppcheck-suppress useInitializationList; what follows reads as the network runs
   in_ = weights->LoadConv3x3(p + "conv_in", a, kPatchSize);
   block16_ = ResidualBlock(p + "block16", a, weights);
   down8_ = weights->LoadConv1x1(p + "down8", b, 4 * a);
