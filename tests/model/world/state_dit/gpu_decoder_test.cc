@@ -5,8 +5,7 @@
 #include <optional>
 #include <random>
 
-#include "tests/model/cuda/test_device.h"
-#include "tests/model/world/state_dit/world_fixture.h"
+#include "tests/model/world/state_dit/device_fixture.h"
 
 namespace firstbyte::state_dit {
 namespace {
@@ -17,14 +16,11 @@ constexpr int kMaxBatch = 3;
 constexpr int64_t kPixels = int64_t{3} * kPicture * kPicture;
 constexpr double kTolerance = 2e-4;
 
-class GpuDecoderTest : public testing::TestWithParam<std::string> {
+class GpuDecoderTest : public DeviceTest {
  protected:
   void SetUp() override {
-    std::string why;
-    std::optional<cuda::TestDevice> test = cuda::OpenTestDevice(GetParam(), &why);
-    if (!test) GTEST_SKIP() << why;
-    gpu_ = std::make_unique<cuda::Gpu>(*test->plugin, std::move(test->device));
-    world_ = LoadWorld(TinyFolder(), kernels::PreferredIsa());
+    DeviceTest::SetUp();
+    if (IsSkipped()) return;
     std::mt19937 random(11);
     std::normal_distribution<float> normal;
     for (Floats& latents : latents_) {
@@ -35,11 +31,10 @@ class GpuDecoderTest : public testing::TestWithParam<std::string> {
 
   absl::StatusOr<std::unique_ptr<GpuDecoder>> Open(cuda::GraphMode mode = cuda::GraphMode::kGraphs,
                                                    int max_batch = kMaxBatch) {
-    auto file = SafeTensors::Open(TinyFolder() + "/model.safetensors");
-    if (!file.ok()) return file.status();
-    nn::WeightLoader weights(*file, *world_->kernels);
-    return GpuDecoder::Create(gpu_.get(), world_->config, &weights,
-                              {.max_batch = max_batch, .mode = mode});
+    return WithWeights([&](nn::WeightLoader* weights) {
+      return GpuDecoder::Create(gpu_.get(), world_->config, weights,
+                                {.max_batch = max_batch, .mode = mode});
+    });
   }
 
   // All pictures, `batch` at a time; a batch is read when the next has been given.
@@ -65,8 +60,6 @@ class GpuDecoderTest : public testing::TestWithParam<std::string> {
     return made;
   }
 
-  std::unique_ptr<cuda::Gpu> gpu_;  // outlives what is made on it
-  std::shared_ptr<const World> world_;
   std::vector<Floats> latents_ = std::vector<Floats>(5);
 };
 
@@ -105,8 +98,7 @@ TEST_P(GpuDecoderTest, WithoutMemoryForItsMapsItIsRefused) {
   EXPECT_EQ(decoder.status().code(), absl::StatusCode::kResourceExhausted) << decoder.status();
 }
 
-INSTANTIATE_TEST_SUITE_P(On, GpuDecoderTest, testing::ValuesIn(cuda::ExecutorNames()),
-                         [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(On, GpuDecoderTest, AllDevices(), NameOfDevice);
 
 }  // namespace
 }  // namespace firstbyte::state_dit

@@ -5,8 +5,7 @@
 #include <optional>
 #include <random>
 
-#include "tests/model/cuda/test_device.h"
-#include "tests/model/world/state_dit/world_fixture.h"
+#include "tests/model/world/state_dit/device_fixture.h"
 
 namespace firstbyte::state_dit {
 namespace {
@@ -57,23 +56,14 @@ struct Pass {
   RingIndex ring;
 };
 
-class GpuDitTest : public testing::TestWithParam<std::string> {
+class GpuDitTest : public DeviceTest {
  protected:
-  void SetUp() override {
-    std::string why;
-    std::optional<cuda::TestDevice> test = cuda::OpenTestDevice(GetParam(), &why);
-    if (!test) GTEST_SKIP() << why;
-    gpu_ = std::make_unique<cuda::Gpu>(*test->plugin, std::move(test->device));
-    world_ = LoadWorld(TinyFolder(), kernels::PreferredIsa());
-  }
-
   absl::StatusOr<std::unique_ptr<GpuDit>> Open(cuda::GraphMode mode = cuda::GraphMode::kGraphs,
                                                int slots = kSlots) {
-    auto file = SafeTensors::Open(TinyFolder() + "/model.safetensors");
-    if (!file.ok()) return file.status();
-    nn::WeightLoader weights(*file, *world_->kernels);
-    return GpuDit::Create(gpu_.get(), world_->config, world_->dit, &weights,
-                          {.slots = slots, .max_batch = kMaxBatch, .mode = mode});
+    return WithWeights([&](nn::WeightLoader* weights) {
+      return GpuDit::Create(gpu_.get(), world_->config, world_->dit, weights,
+                            {.slots = slots, .max_batch = kMaxBatch, .mode = mode});
+    });
   }
 
   // Frames of three sessions, each a pass and a commit, until the rings have gone round; returns
@@ -125,9 +115,6 @@ class GpuDitTest : public testing::TestWithParam<std::string> {
     }
     return all;
   }
-
-  std::unique_ptr<cuda::Gpu> gpu_;  // outlives what is made on it
-  std::shared_ptr<const World> world_;
 };
 
 TEST_P(GpuDitTest, PredictsWhatTheCpuDoes) {
@@ -153,8 +140,7 @@ TEST_P(GpuDitTest, WithoutMemoryForItsRingsItIsRefused) {
   EXPECT_EQ(dit.status().code(), absl::StatusCode::kResourceExhausted) << dit.status();
 }
 
-INSTANTIATE_TEST_SUITE_P(On, GpuDitTest, testing::ValuesIn(cuda::ExecutorNames()),
-                         [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(On, GpuDitTest, AllDevices(), NameOfDevice);
 
 }  // namespace
 }  // namespace firstbyte::state_dit

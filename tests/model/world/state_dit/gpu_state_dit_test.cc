@@ -6,8 +6,7 @@
 #include <optional>
 
 #include "base/error.h"
-#include "tests/model/cuda/test_device.h"
-#include "tests/model/world/state_dit/world_fixture.h"
+#include "tests/model/world/state_dit/device_fixture.h"
 
 namespace firstbyte::state_dit {
 namespace {
@@ -15,22 +14,13 @@ namespace {
 constexpr int kPlayers = 3, kBlocks = 5;
 constexpr LaneSize kSize = {.slots = 4, .max_batch = kPlayers};
 
-class GpuStateDitTest : public testing::TestWithParam<std::string> {
+class GpuStateDitTest : public DeviceTest {
  protected:
-  void SetUp() override {
-    std::string why;
-    std::optional<cuda::TestDevice> test = cuda::OpenTestDevice(GetParam(), &why);
-    if (!test) GTEST_SKIP() << why;
-    gpu_ = std::make_unique<cuda::Gpu>(*test->plugin, std::move(test->device));
-    world_ = LoadWorld(TinyFolder(), kernels::PreferredIsa());
-  }
-
   std::unique_ptr<Model> Open() {
-    auto file = SafeTensors::Open(TinyFolder() + "/model.safetensors");
-    EXPECT_TRUE(file.ok()) << file.status();
-    nn::WeightLoader weights(*file, *world_->kernels);
-    auto dit = GpuDit::Create(gpu_.get(), world_->config, world_->dit, &weights,
-                              {.slots = kSize.slots, .max_batch = kSize.max_batch});
+    auto dit = WithWeights([&](nn::WeightLoader* weights) {
+      return GpuDit::Create(gpu_.get(), world_->config, world_->dit, weights,
+                            {.slots = kSize.slots, .max_batch = kSize.max_batch});
+    });
     EXPECT_TRUE(dit.ok()) << dit.status();
     return std::make_unique<GpuStateDit>(world_, *std::move(dit), kSize);
   }
@@ -108,9 +98,6 @@ class GpuStateDitTest : public testing::TestWithParam<std::string> {
     EXPECT_EQ(most, 2u);
     return played;
   }
-
-  std::unique_ptr<cuda::Gpu> gpu_;  // outlives what is made on it
-  std::shared_ptr<const World> world_;
 };
 
 TEST_P(GpuStateDitTest, ShowsWhatTheCpuDoes) {
@@ -153,8 +140,7 @@ TEST_P(GpuStateDitTest, WhatIsNotThereYetIsRefused) {
   EXPECT_EQ(model->Open({.state = state}).status().code(), absl::StatusCode::kUnimplemented);
 }
 
-INSTANTIATE_TEST_SUITE_P(On, GpuStateDitTest, testing::ValuesIn(cuda::ExecutorNames()),
-                         [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(On, GpuStateDitTest, AllDevices(), NameOfDevice);
 
 }  // namespace
 }  // namespace firstbyte::state_dit

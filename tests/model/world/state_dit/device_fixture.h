@@ -1,0 +1,43 @@
+// The tiny world and a device to run its parts on, emulated or a GPU.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "tests/model/cuda/test_device.h"
+#include "tests/model/world/state_dit/world_fixture.h"
+
+namespace firstbyte::state_dit {
+
+// For each of cuda::ExecutorNames(); skipped where there is none of it.
+class DeviceTest : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    std::string why;
+    std::optional<cuda::TestDevice> test = cuda::OpenTestDevice(GetParam(), &why);
+    if (!test) GTEST_SKIP() << why;
+    gpu_ = std::make_unique<cuda::Gpu>(*test->plugin, std::move(test->device));
+    world_ = LoadWorld(TinyFolder(), kernels::PreferredIsa());
+  }
+
+  // make(&weights), which reads what it needs of the tiny world.
+  template <typename Make>
+  auto WithWeights(Make make) {
+    auto file = SafeTensors::Open(TinyFolder() + "/model.safetensors");
+    EXPECT_TRUE(file.ok()) << file.status();
+    nn::WeightLoader weights(*file, *world_->kernels);
+    return make(&weights);
+  }
+
+  std::unique_ptr<cuda::Gpu> gpu_;  // outlives what is made on it
+  std::shared_ptr<const World> world_;
+};
+
+inline auto AllDevices() { return testing::ValuesIn(cuda::ExecutorNames()); }
+inline std::string NameOfDevice(const testing::TestParamInfo<std::string>& info) {
+  return info.param;
+}
+
+}  // namespace firstbyte::state_dit
