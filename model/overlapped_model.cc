@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "base/error.h"
 #include "model/no_memory.h"
 
 namespace firstbyte {
@@ -29,15 +27,12 @@ class OverlappedModel::Held : public Session {
   bool under_way_ = false;
 };
 
-OverlappedModel::OverlappedModel(int slots) {
-  for (int slot = slots; slot-- > 0;) free_slots_.push_back(slot);
+OverlappedModel::OverlappedModel(int slots) : free_slots_(FreeSlots(slots)) {
   for (int i = 0; i < kStepsUnderWay; ++i) places_[i].step.place = i;
 }
 
 absl::StatusOr<std::unique_ptr<Session>> OverlappedModel::Open(const SessionSpec& spec) {
-  if (free_slots_.empty()) {
-    return Error(absl::StatusCode::kResourceExhausted, "NO_SLOT", "all slots are taken");
-  }
+  if (free_slots_.empty()) return NoSlot();
   return OrNoMemory("a session", [&]() -> absl::StatusOr<std::unique_ptr<Session>> {
     auto session = NewSession(spec, Slot(&free_slots_));
     if (!session.ok()) return session.status();
@@ -73,8 +68,7 @@ void OverlappedModel::Gather(absl::Span<Session* const> batch, Place* place) {
 absl::Status OverlappedModel::StartIn(Place* place) {
   if (!lost_.ok()) return lost_;
   if (place->sessions.size() > static_cast<size_t>(info().max_batch)) {
-    return Error(absl::StatusCode::kResourceExhausted, "BATCH_TOO_LARGE",
-                 absl::StrCat("at most ", info().max_batch, " sessions fit one step"));
+    return BatchTooLarge(info().max_batch);
   }
   if (place->step.batch.empty()) return absl::OkStatus();
   absl::Status status = Start(place->step);

@@ -28,6 +28,12 @@ class Slot {
   const int index_;
 };
 
+std::vector<int> FreeSlots(int slots);  // all of them; the lowest is given out first
+
+// What a family answers to one session too many, and to a step of more than info().max_batch.
+absl::Status NoSlot();
+absl::Status BatchTooLarge(int max_batch);
+
 class SlottedModel : public Model {
  public:
   absl::StatusOr<std::unique_ptr<Session>> Open(const SessionSpec& spec) final;
