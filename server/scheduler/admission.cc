@@ -14,7 +14,7 @@ namespace {
 
 constexpr absl::Duration kFirstGuess = absl::Seconds(1);     // of how long a seat is held
 constexpr int kHoldWindow = 16;                              // seats that make its mean
-constexpr absl::Duration kBehind = absl::Milliseconds(100);  // longer than a round of the lane
+constexpr int kHandful = 8;  // share steps as well as more would, and may do so on any machine
 constexpr absl::Duration kLeastDelay = absl::Milliseconds(10);
 constexpr absl::Duration kMostDelay = absl::Seconds(30);
 
@@ -32,7 +32,10 @@ absl::Status Refusal(const char* reason, absl::Duration retry_after, const std::
 }
 
 SessionLoad SessionOf(const AdmissionRequest& request) {
-  return {.model = request.model, .pace = request.pace, .encoding = request.encoding};
+  return {.model = request.model,
+          .pace = request.pace,
+          .encoding = request.encoding,
+          .catches_up = request.promises_first_byte};
 }
 
 absl::Status UnloadingError() {
@@ -80,7 +83,6 @@ AdmissionLedger::AdmissionLedger(std::vector<std::vector<int>> slots, AdmissionL
   lanes_.assign(lanes, LaneLoad(static_cast<int>(slots_.size())));
   promised_seats_.assign(lanes, absl::InfinitePast());
   promised_starts_.assign(lanes, absl::InfinitePast());
-  behind_until_.assign(lanes, absl::InfinitePast());
   mean_hold_.assign(slots_.size(), kFirstGuess);
   closing_.resize(slots_.size());
 }
@@ -101,10 +103,9 @@ void AdmissionLedger::ObserveStart(int lane, absl::Duration planned, absl::Durat
   lanes_[lane].ObserveStart(planned, took, now);
 }
 
-void AdmissionLedger::ObserveBehind(int lane) {
-  const absl::Time until = limits_.clock->Now() + kBehind;
+void AdmissionLedger::ObserveCatchingUp(int lane, absl::Span<const int> by_model) {
   MutexLock lock(&mu_);
-  behind_until_[lane] = until;
+  lanes_[lane].ObserveCatchingUp(by_model);
 }
 
 absl::StatusOr<Seat> AdmissionLedger::Admit(const AdmissionRequest& request) {
@@ -112,7 +113,7 @@ absl::StatusOr<Seat> AdmissionLedger::Admit(const AdmissionRequest& request) {
   MutexLock lock(&mu_);
   if (draining_) return DrainingError();
   if (closing_[request.model].closed) return UnloadingError();
-  const int lane = LeastLoaded(request, now);
+  const int lane = LeastLoaded(request);
   if (absl::Status status = TestLoad(request, lane, now); !status.ok()) return status;
   const absl::Duration planned = lanes_[lane].PlanTtfb(request.model, limits_.max_step, now);
   if (absl::Status status = TestStart(request, lane, planned, now); !status.ok()) return status;
@@ -129,14 +130,20 @@ absl::StatusOr<Seat> AdmissionLedger::Admit(const AdmissionRequest& request) {
   return seat;
 }
 
-// Of the lanes with a free slot, and of those that are not behind, while there is one.
-int AdmissionLedger::LeastLoaded(const AdmissionRequest& request, absl::Time now) const {
+bool AdmissionLedger::TooManyCatchUp(const AdmissionRequest& request, int lane) const {
+  const LaneLoad& load = lanes_[lane];
+  return request.promises_first_byte && limits_.max_catching_up > 0 &&
+         load.catching_up() >= kHandful &&
+         load.CatchingUpWith(request.model) > limits_.max_catching_up;
+}
+
+// Of the lanes with a free slot, and of those where not too many catch up, while there is one.
+int AdmissionLedger::LeastLoaded(const AdmissionRequest& request) const {
   const std::vector<int>& slots = slots_[request.model];
   auto rank = [&](int lane) {
     const LaneLoad& load = lanes_[lane];
     const bool full = load.sessions(request.model) >= slots[lane];
-    const bool behind = now < behind_until_[lane];
-    return std::make_tuple(full, behind, load.LoadWith(SessionOf(request)), load.sessions());
+    return std::make_tuple(full, TooManyCatchUp(request, lane), load.LoadWith(SessionOf(request)), load.sessions());
   };
   int best = 0;
   for (int lane = 1; lane < static_cast<int>(slots.size()); ++lane) {
@@ -162,9 +169,9 @@ absl::Status AdmissionLedger::TestLoad(const AdmissionRequest& request, int lane
                    absl::StrFormat("the sessions here already need %.0f %% of the time there is",
                                    100 * load.load()));
   }
-  if (limits_.max_load > 0 && now < behind_until_[lane] && load.sessions() > 0) {
+  if (TooManyCatchUp(request, lane)) {
     return Refusal("OVERLOAD", NextSeatBack(model, lane, load.sessions(), now),
-                   "the listeners here are hardly ahead of what they hear");
+                   "too many listeners here are not yet far ahead of what they hear");
   }
   return absl::OkStatus();
 }

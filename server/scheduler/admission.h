@@ -14,6 +14,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "server/scheduler/load.h"
@@ -29,6 +30,10 @@ struct AdmissionLimits {
   // Share of a lane's time that admitted sessions may need to keep their pace; the rest is the
   // reserve for those that start: prefill and small first chunks. 0: not tested.
   double max_load = 0.75;
+  // Share of a lane's time that the pace of voices may need while they catch up: while they start,
+  // and until they are far enough ahead for the largest chunks, which cost least. A handful may
+  // always do so together. 0: not tested.
+  double max_catching_up = 0.1;
   // A voice that would be heard later than this is refused. 0: not tested.
   absl::Duration max_ttfb = absl::Milliseconds(50);
   // The step that is under way when a newcomer comes: PolicyOptions::max_step.
@@ -91,12 +96,10 @@ class AdmissionLedger {
   // As LaneLoad's. Of a start: from the text (or admission, if that is later) to the first byte.
   void ObserveStep(int lane, absl::Duration predicted, absl::Duration took);
   void ObserveStart(int lane, absl::Duration planned, absl::Duration took);
-  // The listeners of the lane live from hand to mouth. Nobody is admitted there until 100 ms after
-  // the last word of it.
-  void ObserveBehind(int lane);
+  void ObserveCatchingUp(int lane, absl::Span<const int> by_model);
 
   // A seat on the least loaded lane. Tests in this order: kUnavailable DRAINING, MODEL_UNLOADING;
-  // and, as kResourceExhausted: TENANT_QUOTA, OVERLOAD (sustained load, or the lane is behind),
+  // and, as kResourceExhausted: TENANT_QUOTA, OVERLOAD (sustained load; voices that catch up),
   // TTFB_TARGET and DEADLINE_TOO_SHORT (predicted), NO_SLOT, NO_MEMORY; each with a retry delay.
   // Load never refuses the only session of a lane, nor cost the only one that starts: waiting would
   // change nothing.
@@ -129,7 +132,10 @@ class AdmissionLedger {
                          absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status TestRoom(const AdmissionRequest& request, int lane, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  int LeastLoaded(const AdmissionRequest& request, absl::Time now) const
+  // Whether a voice would be one too many of those that catch up.
+  bool TooManyCatchUp(const AdmissionRequest& request, int lane) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  int LeastLoaded(const AdmissionRequest& request) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Duration NextSeatBack(int model, int lane, int held, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -151,7 +157,6 @@ class AdmissionLedger {
   // Until then, what comes back on the lane is promised to those who were refused.
   std::vector<absl::Time> promised_seats_ ABSL_GUARDED_BY(mu_), promised_starts_
       ABSL_GUARDED_BY(mu_);
-  std::vector<absl::Time> behind_until_ ABSL_GUARDED_BY(mu_);
   std::vector<absl::Duration> mean_hold_ ABSL_GUARDED_BY(mu_);  // of a seat, by model
   std::map<std::string, int> tenants_ ABSL_GUARDED_BY(mu_);     // sessions
   int64_t bytes_ ABSL_GUARDED_BY(mu_) = 0;

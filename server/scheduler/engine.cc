@@ -88,7 +88,9 @@ std::unique_ptr<Lane> Engine::NewLane(int index, LaneOptions options) {
   options.on_cost = [this, index](absl::Duration predicted, absl::Duration took) {
     ledger_.ObserveStep(index, predicted, took);
   };
-  options.on_behind = [this, index] { ledger_.ObserveBehind(index); };
+  options.on_catching_up = [this, index](absl::Span<const int> by_model) {
+    ledger_.ObserveCatchingUp(index, by_model);
+  };
   return std::make_unique<Lane>(static_cast<int>(entries_.size()), std::move(options));
 }
 

@@ -32,6 +32,7 @@ Lane::Lane(int models, LaneOptions options)
                    : nullptr),
       models_(models),
       max_batch_(models, 1),
+      catching_up_(models),
       under_way_(options_.clock, options_.tracer) {}
 
 Lane::~Lane() {
@@ -140,14 +141,22 @@ absl::Duration Lane::RunOnce() {
     open.push_back(session.get());
     views.push_back(std::move(view));
   }
-  if (options_.on_behind && std::any_of(views.begin(), views.end(), HandToMouth))
-    options_.on_behind();
+  CountCatchingUp(views);
   auto quantum = Choose(views, now);
   if (quantum) Submit(*quantum, open, begin);
   const bool finished = FinishSteps(quantum);
   const bool ended = EndIdle(now, &sleep);
   return began || quantum || finished || ended ? absl::ZeroDuration()
                                                : std::max(sleep, absl::Microseconds(1));
+}
+
+void Lane::CountCatchingUp(absl::Span<const SessionView> views) {
+  if (!options_.on_catching_up) return;
+  std::vector<int> now(catching_up_.size());
+  for (const SessionView& view : views) now[view.model] += CatchingUp(view);
+  if (now == catching_up_) return;
+  catching_up_.swap(now);
+  options_.on_catching_up(catching_up_);
 }
 
 std::optional<Quantum> Lane::Choose(absl::Span<const SessionView> views, absl::Time now) {
@@ -294,7 +303,6 @@ SessionView Lane::View(OpenSession& open, absl::Time now) {
   const bool busy = open.busy(view.work);
   if (!busy) open.busy_since.reset();
   if (busy && !open.busy_since) open.busy_since = now;
-  if (open.busy_since) view.busy = now - *open.busy_since;
   if (!open.first_step) return view;
   bool running = open.under_way > 0 || Next(view, /*joining=*/false).has_value();
   if (running && !open.running_since) open.running_since = now;

@@ -22,6 +22,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "model/model.h"
@@ -50,8 +51,8 @@ struct LaneOptions {
   // Called on the lane after each step that warm-up measured: how long it took then, and now, with
   // all that the lane does around it: choosing, publishing, waiting for its core.
   std::function<void(absl::Duration at_warm_up, absl::Duration took)> on_cost;
-  // Called on the lane before each step while its listeners live from hand to mouth (policy.h).
-  std::function<void()> on_behind;
+  // Called on the lane when it has changed how many listeners of each model are CatchingUp().
+  std::function<void(absl::Span<const int> by_model)> on_catching_up;
   // A lane that is in the middle of something for this long has stalled; 0: nobody looks.
   absl::Duration stall_timeout = absl::Seconds(60);
   // Called once when the device is lost, or a lane stalled, and every session has been ended.
@@ -133,6 +134,7 @@ class Lane {
   bool EndIdle(absl::Time now, absl::Duration* sleep);
   SessionView View(OpenSession& session, absl::Time now);
   void TellStanding(OpenSession& session, const SessionView& view);
+  void CountCatchingUp(absl::Span<const SessionView> views);
   std::optional<Quantum> Choose(absl::Span<const SessionView> views, absl::Time now);
   void Submit(const Quantum& quantum, const std::vector<OpenSession*>& sessions, absl::Time round);
   bool FinishSteps(const std::optional<Quantum>& submitted);
@@ -155,7 +157,7 @@ class Lane {
   std::vector<std::shared_ptr<Model>> models_;
   StepCosts costs_;
   RecentTime recent_;
-  std::vector<int> max_batch_;
+  std::vector<int> max_batch_, catching_up_;  // by model
   std::unordered_map<SessionId, std::unique_ptr<OpenSession>> sessions_;
   StepsUnderWay under_way_;
   bool lost_ = false;

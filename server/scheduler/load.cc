@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace firstbyte {
 namespace {
@@ -56,12 +57,16 @@ double LaneLoad::Lateness(absl::Time now) const {
   return load() < kHardlyAnyLoad ? 1 : 1 + kLateCounts * LateAt(now);
 }
 
+void LaneLoad::ObserveCatchingUp(absl::Span<const int> by_model) {
+  for (size_t m = 0; m < models_.size(); ++m) models_[m].catching_up = by_model[m];
+}
+
 uint64_t LaneLoad::Add(const SessionLoad& session, absl::Time now) {
   ModelUse& use = models_[session.model];
   use.sessions += 1;
   use.pace += session.pace;
   encoding_ += session.pace * session.encoding;
-  starts_[next_start_] = {session.model, now};
+  starts_[next_start_] = {session.model, now, session.catches_up};
   return next_start_++;
 }
 
@@ -92,6 +97,26 @@ double LaneLoad::LoadWith(const SessionLoad& one_more) const {
   for (int m = 0; m < static_cast<int>(models_.size()); ++m) {
     sum += LoadOf(models_[m].cost, models_[m].pace + (m == one_more.model ? one_more.pace : 0));
   }
+  return sum * Slowness();
+}
+
+std::vector<int> LaneLoad::CatchingUp() const {
+  std::vector<int> sessions;
+  for (const ModelUse& use : models_) sessions.push_back(use.catching_up);
+  for (const auto& [id, start] : starts_) sessions[start.model] += start.catches_up;
+  return sessions;
+}
+
+int LaneLoad::catching_up() const {
+  const std::vector<int> sessions = CatchingUp();
+  return std::accumulate(sessions.begin(), sessions.end(), 0);
+}
+
+double LaneLoad::CatchingUpWith(int model) const {
+  std::vector<int> sessions = CatchingUp();
+  ++sessions[model];
+  double sum = 0;
+  for (size_t m = 0; m < models_.size(); ++m) sum += LoadOf(models_[m].cost, sessions[m]);
   return sum * Slowness();
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "server/scheduler/step_cost.h"
 
 namespace firstbyte {
@@ -34,6 +35,7 @@ struct SessionLoad {
   int model = 0;
   double pace = 1;      // times the model's own
   double encoding = 0;  // share of a core that the encoders of its media take at the model's pace
+  bool catches_up = false;  // when it starts: a voice, which runs ahead of its listener
 };
 
 // The sessions of one lane and what they cost. Not thread-safe.
@@ -49,6 +51,9 @@ class LaneLoad {
   // A start took this long from its text to its first media, where `planned` was counted for it.
   void ObserveStart(absl::Duration planned, absl::Duration took, absl::Time now);
 
+  // How many listeners of each model are CatchingUp() (policy.h).
+  void ObserveCatchingUp(absl::Span<const int> by_model);
+
   // Returns the name of the session's start. Starts that nobody reports as heard are forgotten
   // after a second: those are streams without text.
   uint64_t Add(const SessionLoad& session, absl::Time now);
@@ -59,6 +64,11 @@ class LaneLoad {
   int sessions() const;
   double load() const { return LoadWith({.pace = 0}); }
   double LoadWith(const SessionLoad& one_more) const;
+  // Voices that catch up: those whom the lane told of, and those that start, who will.
+  int catching_up() const;
+  // Their load and that of one more of `model`. They take more than their pace, as much as they can
+  // get; so it says for how long the lane will be busy with them, in small chunks.
+  double CatchingUpWith(int model) const;
   bool starting() const { return !starts_.empty(); }
   // Until one more session of `model` is heard: the step under way, then all that start, together.
   // A plan of what the lane does for them, by cost alone.
@@ -75,12 +85,15 @@ class LaneLoad {
     SessionCost cost;
     int sessions = 0;
     double pace = 0;  // their sum
+    int catching_up = 0;
   };
   struct Start {
     int model;
     absl::Time since;
+    bool catches_up;
   };
 
+  std::vector<int> CatchingUp() const;  // by model
   double Slowness() const;
   double LateAt(absl::Time now) const;
 

@@ -9,9 +9,12 @@ namespace firstbyte {
 namespace {
 
 constexpr int kLargestChunk = 16;
-constexpr absl::Duration kComfortableLead = absl::Milliseconds(500);
-constexpr absl::Duration kTimeToCatchUp = absl::Milliseconds(500);
 constexpr absl::Duration kFarAhead = absl::Hours(1);
+
+// Each chunk is at most a third of what is left to play, so that making it never risks a gap.
+absl::Duration LeadFor(int frames, absl::Duration frame_period) {
+  return 3 * frames * frame_period;
+}
 
 // Media published or already generated: what the listener is ahead by once it is decoded.
 absl::Duration Ahead(const SessionView& view) {
@@ -90,9 +93,8 @@ class Order {
 }  // namespace
 
 int ChunkFrames(absl::Duration lead, absl::Duration frame_period) {
-  // Each chunk is at most a third of what is left to play, so that making it never risks a gap.
   for (int frames : {kLargestChunk, 8, 4}) {
-    if (lead >= 3 * frames * frame_period) return frames;
+    if (lead >= LeadFor(frames, frame_period)) return frames;
   }
   return 1;
 }
@@ -163,9 +165,9 @@ std::optional<Quantum> ChooseQuantum(absl::Span<const SessionView> views,
   return quantum;
 }
 
-bool HandToMouth(const SessionView& view) {
-  return !view.world && view.heard && view.busy >= kTimeToCatchUp &&
-         view.lead < std::min(kComfortableLead, view.max_lead / 2) &&
+bool CatchingUp(const SessionView& view) {
+  const absl::Duration ahead = LeadFor(kLargestChunk, view.frame_period);
+  return !view.world && view.heard && view.lead < std::min(ahead, view.max_lead / 2) &&
          Next(view, /*joining=*/false).has_value();
 }
 

@@ -45,7 +45,6 @@ struct SessionView {
   int room_frames = 0;
   bool world = false;
   absl::Time due;       // worlds: StreamPort::State::block_due
-  absl::Duration busy;  // has had something to do for so long, without a break
   int tenant = 0;       // RecentTime's index
 };
 
@@ -80,11 +79,10 @@ std::optional<Quantum> ChooseQuantum(absl::Span<const SessionView> views,
                                      const StepCosts& costs, const RecentTime& recent,
                                      const PolicyOptions& options, absl::Time now);
 
-// Whether a listener lives from hand to mouth: half a second of work was not enough to get half a
-// second ahead. Newcomers catch up first, so one such listener says that all are like this. A lane
-// of such is at what it can do, whatever its costs say: a newcomer would wait until its deadline,
-// and chunks stay at their smallest, which takes a quarter more of its time.
-bool HandToMouth(const SessionView& view);
+// Whether a listener who has been heard is still on the way to where the largest chunks begin, or
+// half of max_lead: the lane has work for it that cannot wait long. Newcomers come to catch up, so
+// their number says how much of such work there is, whatever costs say.
+bool CatchingUp(const SessionView& view);
 
 // How long until a paused session resumes by itself if its listener keeps playing.
 absl::Duration TimeToResume(const SessionView& view);

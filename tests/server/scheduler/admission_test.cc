@@ -133,27 +133,38 @@ TEST_F(Admission, ASlowMachineIsFullEarlier) {
   EXPECT_EQ(Reason(ledger.Admit({})), "OVERLOAD");  // 5 x 0.2
 }
 
-TEST_F(Admission, NobodyIsAdmittedWhereListenersLiveFromHandToMouth) {
-  AdmissionLedger ledger = Make({{64, 64}});
-  for (int lane : {0, 1}) ledger.SetCost(0, lane, Cost());
-  Seat a = Take(&ledger), b = Take(&ledger);
-  ledger.ObserveBehind(0);
-  Seat c = Take(&ledger), d = Take(&ledger);
+TEST_F(Admission, NoVoiceIsAdmittedWhereTooManyCatchUp) {
+  AdmissionLedger ledger = Make({{64, 64}}, {.max_catching_up = 0.1});
+  SessionCost light = Cost();
+  light.frame.per_session = Milliseconds(0.4);  // 0.01 a session
+  for (int lane : {0, 1}) ledger.SetCost(0, lane, light);
+  const AdmissionRequest voice{.promises_first_byte = true};
+  Seat a = Take(&ledger, voice), b = Take(&ledger, voice);
+  ledger.ObserveCatchingUp(0, {10});
+  Seat c = Take(&ledger, voice), d = Take(&ledger, voice);
   EXPECT_EQ(c.lane() + d.lane(), 2) << "the other lane, although it has more";
-  ledger.ObserveBehind(1);
-  auto refused = ledger.Admit({});
+  ledger.ObserveCatchingUp(1, {10});
+  auto refused = ledger.Admit(voice);
   EXPECT_EQ(Reason(refused), "OVERLOAD");
   EXPECT_GT(Retry(refused), Milliseconds(0));
-  clock_.Advance(Milliseconds(99));
-  EXPECT_EQ(Reason(ledger.Admit({})), "OVERLOAD");
-  clock_.Advance(Milliseconds(1));
-  EXPECT_EQ(Reason(ledger.Admit({})), "OK");
+  EXPECT_EQ(Reason(ledger.Admit({})), "OK") << "a world does not run ahead";
+  ledger.ObserveCatchingUp(1, {9});
+  auto last = ledger.Admit(voice);
+  EXPECT_EQ(Reason(last), "OK");
+  EXPECT_EQ(Reason(ledger.Admit(voice)), "OVERLOAD") << "the last one will catch up, too";
+  last->Started();
+  EXPECT_EQ(Reason(ledger.Admit(voice)), "OK");
 }
 
-TEST_F(Admission, AnEmptyLaneIsNotBehind) {
-  AdmissionLedger ledger = Make({{64}});
-  ledger.ObserveBehind(0);
-  EXPECT_EQ(Reason(ledger.Admit({})), "OK");
+TEST_F(Admission, AHandfulMayAlwaysCatchUpTogether) {
+  AdmissionLedger ledger = Make({{64}}, {.max_load = 0, .max_catching_up = 0.1});
+  ledger.SetCost(0, 0, Cost());  // 0.1 a session
+  const AdmissionRequest voice{.promises_first_byte = true};
+  Seat a = Take(&ledger, voice);
+  ledger.ObserveCatchingUp(0, {7});
+  EXPECT_EQ(Reason(ledger.Admit(voice)), "OK");
+  ledger.ObserveCatchingUp(0, {8});
+  EXPECT_EQ(Reason(ledger.Admit(voice)), "OVERLOAD");
 }
 
 TEST_F(Admission, PredictsTheFirstByteOfWhoStartsTogether) {
@@ -215,6 +226,7 @@ class LateStarts {
  public:
   LateStarts(uint64_t seed, double factor) : random_(seed), factor_(factor) {
     AdmissionLimits limits;
+    limits.max_catching_up = 0;  // these never do
     limits.clock = &clock_;
     ledger_ = std::make_unique<AdmissionLedger>(std::vector<std::vector<int>>{{256}}, limits);
     ledger_->SetCost(0, 0,

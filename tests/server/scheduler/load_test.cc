@@ -93,6 +93,23 @@ TEST(Load, PredictsAllThatStartTogether) {
   EXPECT_EQ(lane.PlanTtfb(0, Milliseconds(8), now), Milliseconds(8 + 3 + 2 + 20));
 }
 
+TEST(Load, CountsThoseWhoCatchUpAndVoicesThatStart) {
+  LaneLoad lane(2);
+  lane.SetCost(0, Voice());
+  lane.SetCost(1, World());
+  EXPECT_DOUBLE_EQ(lane.CatchingUpWith(0), 3 / 40.0);
+  const uint64_t voice = lane.Add({.model = 0, .catches_up = true}, absl::UnixEpoch());
+  lane.Add({.model = 1}, absl::UnixEpoch());
+  EXPECT_DOUBLE_EQ(lane.CatchingUpWith(0), 4 / 40.0);
+  lane.Started(voice);
+  EXPECT_DOUBLE_EQ(lane.CatchingUpWith(0), 3 / 40.0);
+  lane.ObserveCatchingUp({2, 0});
+  EXPECT_DOUBLE_EQ(lane.CatchingUpWith(0), 5 / 40.0);
+  EXPECT_EQ(lane.catching_up(), 2);
+  lane.ObserveStep(Milliseconds(3), Milliseconds(6));
+  EXPECT_DOUBLE_EQ(lane.CatchingUpWith(0), 2 * 5 / 40.0);
+}
+
 LaneLoad Busy() {
   LaneLoad lane(1);
   lane.SetCost(0, Voice());

@@ -36,34 +36,30 @@ std::optional<Quantum> Choose(const std::vector<SessionView>& views, const StepC
   return ChooseQuantum(views, {max_batch, max_batch}, costs, recent, {}, kNow);
 }
 
-TEST(Policy, AListenerLivesFromHandToMouthWhenWorkDoesNotGetItAhead) {
-  SessionView view = Speaking(absl::Milliseconds(499));
-  view.busy = absl::Milliseconds(500);
-  EXPECT_TRUE(HandToMouth(view));
+TEST(Policy, AListenerCatchesUpUntilTheLargestChunksBegin) {
+  const SessionView view = Speaking(absl::Milliseconds(1919));  // 16 frames of 40 ms, three times
+  EXPECT_TRUE(CatchingUp(view));
   SessionView other = view;
-  other.busy = absl::Milliseconds(499);
-  EXPECT_FALSE(HandToMouth(other)) << "it may still catch up";
+  other.lead = absl::Milliseconds(1920);
+  EXPECT_FALSE(CatchingUp(other));
   other = view;
-  other.lead = absl::Milliseconds(500);
-  EXPECT_FALSE(HandToMouth(other));
   other.max_lead = absl::Seconds(2);
-  other.lead = absl::Milliseconds(400);
-  EXPECT_TRUE(HandToMouth(other));
-  other.max_lead = absl::Milliseconds(800);
-  EXPECT_FALSE(HandToMouth(other)) << "it does not want more";
+  EXPECT_FALSE(CatchingUp(other)) << "half of what it wants";
+  other.lead = absl::Milliseconds(999);
+  EXPECT_TRUE(CatchingUp(other));
   other = view;
   other.work = {};
-  EXPECT_FALSE(HandToMouth(other)) << "for want of text";
+  EXPECT_FALSE(CatchingUp(other)) << "there is no text";
   other = view;
   other.heard = false;
-  EXPECT_FALSE(HandToMouth(other)) << "it starts";
+  EXPECT_FALSE(CatchingUp(other)) << "it starts";
   other = view;
   other.world = true;
-  EXPECT_FALSE(HandToMouth(other));
+  EXPECT_FALSE(CatchingUp(other));
   other = view;
   other.work = {.decode_frames = 1};
   other.room_frames = 0;
-  EXPECT_FALSE(HandToMouth(other)) << "its client does not read";
+  EXPECT_FALSE(CatchingUp(other)) << "its client does not read";
 }
 
 TEST(Policy, NothingToDoIsNoQuantum) {
