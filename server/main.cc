@@ -68,6 +68,7 @@ HostOptions OptionsOf(const Config& config, std::atomic<bool>* device_lost) {
   options.lane.policy.ttfb_target = config.ttfb_target;
   options.lane.policy.max_step = config.max_step;
   options.admission = {.max_load = config.max_load_percent / 100.0,
+                       .max_catching_up = config.max_catching_up_percent / 100.0,
                        .max_ttfb = config.max_ttfb,
                        .max_streams_per_tenant = config.max_streams_per_tenant,
                        .max_bytes = int64_t{config.max_stream_mib} << 20};

@@ -33,6 +33,7 @@ struct Config {
   absl::Duration max_step = absl::Milliseconds(8);
   // Admission (server/scheduler/admission.h); 0 switches a test off.
   int max_load_percent = 75;
+  int max_catching_up_percent = 10;
   absl::Duration max_ttfb = absl::Milliseconds(50);
   int max_streams_per_tenant = 0;
   int max_stream_mib = 1024;

@@ -172,6 +172,13 @@ absl::Span<const ConfigField> ConfigFields() {
        .member = &Config::max_load_percent,
        .min = 0,
        .max = 1000},
+      {.key = "max_catching_up_percent",
+       .help =
+           "Percent of a lane's time that voices may need while they start and are not yet far "
+           "ahead of their listeners; 0: not tested",
+       .member = &Config::max_catching_up_percent,
+       .min = 0,
+       .max = 1000},
       {.key = "max_ttfb",
        .help = "A voice that would be heard later is refused; 0s: not tested",
        .member = &Config::max_ttfb,
