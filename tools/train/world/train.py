@@ -9,7 +9,6 @@ checkpoint. All data come from simulator.cc.
 """
 
 import argparse
-import time
 from pathlib import Path
 
 import numpy as np
@@ -159,7 +158,7 @@ def train_dynamics(world, minutes):
             ("dynamics-finer", 0.17, 1e-3, 0.4, 0.01, 0.1, transitions),
             ("dynamics-finest", 0.29, 1e-3, 0.15, 0.005, 0.5, transitions),
             ("dynamics", 0.38, 1e-3, 0.15, 0.003, 2, close_calls)):
-        loop = Loop(name, model, CACHE, share * minutes, rate=rate, clock=time.thread_time)
+        loop = Loop(name, model, CACHE, share * minutes, rate=rate)
         rng = np.random.default_rng(3 + loop.steps)
 
         def batches():
@@ -226,8 +225,7 @@ def train_prompt(world):
 def train_depth(world, minutes):
     """The density map alone, on the simulator's depth: it does not form from pictures."""
     module = torch.nn.ParameterDict({"density": world.rays.density})
-    loop = Loop("depth", module, CACHE, minutes, rate=0.05, decay=0.0,
-                clock=time.thread_time)
+    loop = Loop("depth", module, CACHE, minutes, rate=0.05, decay=0.0)
     rng = np.random.default_rng(7 + loop.steps)
 
     def batch_of(rng, n):
@@ -359,8 +357,7 @@ def train_localizer(world, minutes):
     heading = (pose[:, 2] / turn).round().long() % d["headings"]
     held = torch.arange(POSES - 1000, POSES)
     used = torch.cat([torch.arange(POSES - 1000), torch.arange(POSES, len(pose))])
-    loop = Loop("localizer", world.localizer, CACHE, minutes, rate=2e-3,
-                clock=time.thread_time)
+    loop = Loop("localizer", world.localizer, CACHE, minutes, rate=2e-3)
     generator = torch.Generator().manual_seed(11 + loop.steps)
 
     def batches():
@@ -393,8 +390,7 @@ def train_decoder(world, minutes):
     poses = torch.load(CACHE / "poses.pt", weights_only=True)
     walks = torch.load(CACHE / "walks.pt", weights_only=True)
     eye, ticks = torch.eye(THEMES), len(walks["themes"])
-    loop = Loop("decoder", world.autoencoder.decoder, CACHE, minutes, rate=6e-4,
-                clock=time.thread_time)
+    loop = Loop("decoder", world.autoencoder.decoder, CACHE, minutes, rate=6e-4)
     rng = np.random.default_rng(15 + loop.steps)
 
     def pictures_at(pose, theme, wisp=None):
