@@ -39,7 +39,8 @@ struct Kernels {
             .activate = Run<Activate<T>, ActivateStep<T>>,
             .taps = Run<Taps<T>, TapsStep<T>>,
             .map_norm = Run<MapNorm<T>, MapNormStep<T>>,
-            .shuffle = Run<Shuffle<T>, ShuffleStep<T>>};
+            .shuffle = Run<Shuffle<T>, ShuffleStep<T>>,
+            .picture = Run<Picture<T>, PictureStep<T>>};
   }
   static constexpr StartStep<AdvanceStep> kAdvance = Run<Advance, AdvanceStep>;
   static constexpr StartStep<SampleStep> kSample = Run<Sample, SampleStep>;

@@ -23,7 +23,8 @@ struct Modulate {
   FIRSTBYTE_DEVICE void Run(Block& block, Shared& s) const {
     const int row = block.at.x / step.tokens;
     if (step.slots[row] < 0) return;
-    const int64_t token = static_cast<int64_t>(block.at.x) * step.width, own = row * step.stride;
+    const int64_t token = static_cast<int64_t>(block.at.x) * step.width;
+    const int64_t own = (step.levels == nullptr ? row : step.levels[row]) * step.stride;
     float* x = step.x + token;
     typename Block::template PerThread<float> squares;
     block.Each([&](int t) {

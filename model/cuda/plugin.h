@@ -3,7 +3,7 @@
 // a GPU is asked for.
 //
 // Both sides are compiled from this file, and a table is used only when its `abi` is kPluginAbi:
-// change that number with every change here or in steps.h, maps.h and product.h.
+// change that number with every change here or in steps.h, maps.h, picture.h and product.h.
 //
 // A Device is used by one thread, its lane's: CUDA warms up thread by thread. Work goes to one of
 // its queues and runs there in order, later; what it reads and writes must live and stay until
@@ -15,12 +15,13 @@
 #include <cstdint>
 
 #include "model/cuda/maps.h"
+#include "model/cuda/picture.h"
 #include "model/cuda/product.h"
 #include "model/cuda/steps.h"
 
 namespace firstbyte::cuda {
 
-inline constexpr uint32_t kPluginAbi = 3;
+inline constexpr uint32_t kPluginAbi = 4;
 inline constexpr char kPluginSymbol[] = "firstbyte_cuda_plugin";
 
 enum class Code : int32_t {
@@ -68,6 +69,7 @@ struct TypedKernels {
   StartStep<TapsStep<T>> taps;
   StartStep<MapNormStep<T>> map_norm;
   StartStep<ShuffleStep<T>> shuffle;
+  StartStep<PictureStep<T>> picture;
 };
 
 struct PluginTable {

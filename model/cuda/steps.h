@@ -37,6 +37,7 @@ struct AttendStep {
 
 // Makes queries, keys and values out of a product: normalises q and k head by head, rotates them,
 // and writes k and v into the cache, where token t goes to place (places[slot] + t) % capacity.
+// Before, values may be mixed with those of another product of the same shape: v += mix (v' - v).
 template <typename T>
 struct HeadsStep {
   static constexpr int kMaxHeadDim = 256;
@@ -56,6 +57,8 @@ struct HeadsStep {
   int rows, tokens, heads, kv_heads;
   int head_dim;  // even, at most kMaxHeadDim
   int capacity;
+  const T* mixed = nullptr;  // where v' is, as in qkv; null: values stay as they are
+  float mix = 0;
 };
 
 // The seam between two branches of a diffusion transformer: x += gate * branch, then
@@ -72,12 +75,13 @@ struct ModulateStep {
   T* y;                  // [rows * tokens, width]
   float epsilon;
   int rows, tokens, width;
+  const int32_t* levels = nullptr;  // [rows]: whose gate, scale and shift it takes; null: its own
 };
 
 // Appends an element to each session's ring; AdvanceStep then counts it.
 template <typename T>
 struct RingWriteStep {
-  const T* from;           // [rows, width]
+  const T* from;           // [rows, width]; null: zeros
   T* ring;                 // [slots, capacity, width]
   const int64_t* written;  // [slots]: elements so far; the next goes to place written % capacity
   const int32_t* slots;    // [rows]

@@ -21,6 +21,9 @@ class ModulateTest : public KernelTest {
     const bool gated = random.Between(0, 3) > 0, modulated = random.Between(0, 3) > 0;
     const int64_t size = int64_t{rows} * tokens * width;
     const std::vector<int32_t> slots = random.Slots(rows, rows + 2);
+    const bool chosen = random.Between(0, 1) == 1;
+    std::vector<int32_t> levels;
+    for (int row = 0; row < rows; ++row) levels.push_back(random.Between(0, rows - 1));
     const auto x = random.Normals<float>(size), facts = random.Normals<float>(rows * stride);
     const auto branch = random.Normals<T>(size);
     Executor& e = Fresh();
@@ -38,13 +41,15 @@ class ModulateTest : public KernelTest {
                           .epsilon = kEpsilon,
                           .rows = rows,
                           .tokens = tokens,
-                          .width = width});
+                          .width = width,
+                          .levels = chosen ? e.Put(levels) : nullptr});
     const std::vector<float> sums = e.Get(sum, size);
     const std::vector<T> ys = e.Get(y, size);
     for (int token = 0; token < rows * tokens; ++token) {
-      const float* own = facts.data() + int64_t{token / tokens} * stride;
+      const int row = token / tokens;
+      const float* own = facts.data() + int64_t{chosen ? levels[row] : row} * stride;
       const int64_t first = int64_t{token} * width;
-      const bool idle = slots[token / tokens] < 0;
+      const bool idle = slots[row] < 0;
       double squares = 0;
       std::vector<double> expected(x.begin() + first, x.begin() + first + width);
       for (int i = 0; i < width; ++i) {

@@ -32,7 +32,7 @@ struct Case {
         weights(random->Normals<In>(n * k)),
         bias(random->Normals<Out>(n)),
         y(random->Normals<Out>(rows * shape.y_stride)) {
-    if (!shape.add) shape.activation = static_cast<Activation>(random->Between(0, 2));
+    if (!shape.add) shape.activation = static_cast<Activation>(random->Between(0, 3));
     for (size_t i = 0; i < y.size(); ++i) {
       if (static_cast<int>(i % shape.y_stride) >= n) y[i] = Of<Out>(kUntouched);
     }
@@ -60,6 +60,7 @@ struct Case {
     if (shape.bias) sum += ToFloat(bias[column]);
     if (shape.activation == Activation::kSilu) return sum / (1 + std::exp(-sum));
     if (shape.activation == Activation::kReluSquared) return std::pow(std::max(sum, 0.0), 2);
+    if (shape.activation == Activation::kRelu) return std::max(sum, 0.0);
     return sum;
   }
 
@@ -110,6 +111,30 @@ TEST_P(ProductTest, ARowDoesNotKnowHowManyThereAre) {
   for (int row : {0, 17, 32}) {
     const std::vector<float> alone = c.Run(&Fresh(), row, 1);
     EXPECT_EQ(std::memcmp(alone.data(), &together[row * c.shape.y_stride], 4 * alone.size()), 0);
+  }
+}
+
+// Of every session's tokens with a row of the session's own.
+TEST_P(ProductTest, ActivationMayAddARowThatTokensShare) {
+  constexpr int kSessions = 3, kTokens = 5, kWidth = 300, kStride = 304;
+  RandomCase random(1);
+  const auto y = random.Normals<float>(int64_t{kSessions} * kTokens * kStride);
+  const auto add = random.Normals<float>(int64_t{kSessions} * kStride);
+  Executor& e = Fresh();
+  float* at = e.Put(y);
+  e.Run(ActivateStep<float>{.y = at,
+                            .stride = kStride,
+                            .rows = kSessions * kTokens,
+                            .width = kWidth,
+                            .activation = Activation::kSilu,
+                            .add = e.Put(add),
+                            .tokens = kTokens});
+  const std::vector<float> made = e.Get(at, y.size());
+  for (size_t i = 0; i < made.size(); ++i) {
+    const size_t row = i / kStride, column = i % kStride;
+    const double sum = double{y[i]} + add[row / kTokens * kStride + column];
+    const double want = column < kWidth ? sum / (1 + std::exp(-sum)) : y[i];
+    ASSERT_NEAR(made[i], want, 1e-5) << "row " << row << " column " << column;
   }
 }
 
