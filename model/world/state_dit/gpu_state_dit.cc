@@ -3,7 +3,10 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/error.h"
+#include "model/io/safetensors.h"
+#include "model/no_memory.h"
 
 namespace firstbyte::state_dit {
 namespace {
@@ -21,17 +24,49 @@ class GpuWorldSession : public WorldSession {
 
 }  // namespace
 
-GpuStateDit::GpuStateDit(std::shared_ptr<const World> world, std::unique_ptr<GpuDit> dit,
+ModelInfo GpuStateDit::Describe(const Config& config, const LaneSize& size) {
+  ModelInfo info = StateDit::Describe(config, size);
+  info.steps_under_way = kStepsUnderWay;
+  return info;
+}
+
+absl::StatusOr<std::unique_ptr<GpuStateDit>> GpuStateDit::Create(std::shared_ptr<const World> world,
+                                                                 const std::string& folder,
+                                                                 std::unique_ptr<cuda::Gpu> gpu,
+                                                                 const LaneSize& size,
+                                                                 const cuda::GpuOptions& options) {
+  return OrNoMemory(
+      absl::StrCat("opening ", folder), [&]() -> absl::StatusOr<std::unique_ptr<GpuStateDit>> {
+        std::unique_ptr<GpuStateDit> model(new GpuStateDit(std::move(world), std::move(gpu), size));
+        absl::Status status = model->Load(folder, options);
+        if (!status.ok()) return status;
+        return model;
+      });
+}
+
+GpuStateDit::GpuStateDit(std::shared_ptr<const World> world, std::unique_ptr<cuda::Gpu> gpu,
                          const LaneSize& size)
     : OverlappedModel(size.slots),
       world_(std::move(world)),
-      dit_(std::move(dit)),
+      gpu_(std::move(gpu)),
+      info_(Describe(world_->config, size)),
       no_rings_(world_->config.dit, /*slots=*/0),
-      info_(StateDit::Describe(world_->config, size)),
       steps_(*world_, size.max_batch),
       under_way_{UnderWay(size.max_batch), UnderWay(size.max_batch)} {
   info_.version = world_->version;
-  info_.steps_under_way = kStepsUnderWay;
+}
+
+absl::Status GpuStateDit::Load(const std::string& folder, const cuda::GpuOptions& options) {
+  absl::StatusOr<SafeTensors> file = SafeTensors::Open(folder + "/model.safetensors");
+  if (!file.ok()) return file.status();
+  nn::WeightLoader weights(*file, *world_->kernels);
+  absl::Status status = cuda::Take(GpuDit::Create(gpu_.get(), world_->config, world_->dit, &weights,
+                                                  {.slots = info_.slots,
+                                                   .max_batch = info_.max_batch,
+                                                   .mode = options.mode,
+                                                   .number = options.number}),
+                                   &dit_);
+  return weights.status().ok() ? status : weights.status();
 }
 
 absl::StatusOr<std::unique_ptr<Prepared>> GpuStateDit::Prepare(const RawInput& input) const {

@@ -17,12 +17,10 @@ constexpr LaneSize kSize = {.slots = 4, .max_batch = kPlayers};
 class GpuStateDitTest : public DeviceTest {
  protected:
   std::unique_ptr<Model> Open() {
-    auto dit = WithWeights([&](nn::WeightLoader* weights) {
-      return GpuDit::Create(gpu_.get(), world_->config, world_->dit, weights,
-                            {.slots = kSize.slots, .max_batch = kSize.max_batch});
-    });
-    EXPECT_TRUE(dit.ok()) << dit.status();
-    return std::make_unique<GpuStateDit>(world_, *std::move(dit), kSize);
+    std::string why;
+    auto model = GpuStateDit::Create(world_, TinyFolder(), NewGpu(&why), kSize, {});
+    EXPECT_TRUE(model.ok()) << model.status();
+    return *std::move(model);
   }
 
   // What each player sees and hears, block by block.
