@@ -48,10 +48,18 @@ class Executor {
   void Run(const MapNormStep<Bf16>& step) { Start(plugin_.bf16.map_norm, step); }
   void Run(const ShuffleStep<float>& step) { Start(plugin_.f32.shuffle, step); }
   void Run(const ShuffleStep<Bf16>& step) { Start(plugin_.bf16.shuffle, step); }
-  void Run(const PictureStep<float>& step) { Start(plugin_.f32.picture, step); }
-  void Run(const PictureStep<Bf16>& step) { Start(plugin_.bf16.picture, step); }
-  void Run(const ActivateStep<float>& step) { Start(plugin_.f32.activate, step); }
-  void Run(const ActivateStep<Bf16>& step) { Start(plugin_.bf16.activate, step); }
+  template <typename T>
+  void Run(const PictureStep<T>& step) {
+    Start(KernelsOf<T>(plugin_).picture, step);
+  }
+  template <typename T>
+  void Run(const ActivateStep<T>& step) {
+    Start(KernelsOf<T>(plugin_).activate, step);
+  }
+  template <typename T>
+  void Run(const SwigluStep<T>& step) {
+    Start(KernelsOf<T>(plugin_).swiglu, step);
+  }
   void Run(const AdvanceStep& step) { Start(plugin_.advance, step); }
   void Run(const SampleStep& step) { Start(plugin_.sample, step); }
   void Run(const ProductShape& shape, const ProductStep& step);
