@@ -6,6 +6,7 @@
 #include "model/speech/aligned_mel/aligned_mel.h"
 #include "model/world/state_dit/gpu_state_dit.h"
 #include "model/world/state_dit/state_dit.h"
+#include "model/world/waypoint/gpu_waypoint.h"
 #include "model/world/waypoint/waypoint.h"
 #include "nlohmann/json.hpp"
 
@@ -100,6 +101,10 @@ constexpr FamilyEngine kStateDitOnGpus = {
     OpenOnGpus<state_dit::GpuStateDit, state_dit::World, state_dit::LaneSize>,
     DescribeOnGpus<state_dit::GpuStateDit, state_dit::LaneSize, state_dit::ReadConfig>};
 
+constexpr FamilyEngine kWaypointOnGpus = {
+    OpenOnGpus<waypoint::GpuWaypoint, waypoint::Checkpoint, waypoint::LaneSize>,
+    DescribeOnGpus<waypoint::GpuWaypoint, waypoint::LaneSize, waypoint::ReadConfig>};
+
 constexpr Family kFamilies[] = {
     {"aligned_mel",
      {Open<aligned_mel::AlignedMel, aligned_mel::Voice, aligned_mel::LaneSize>,
@@ -110,7 +115,8 @@ constexpr Family kFamilies[] = {
      &kStateDitOnGpus},
     {"waypoint-1.5",
      {Open<waypoint::Waypoint, waypoint::Checkpoint, waypoint::LaneSize>,
-      Describe<waypoint::Waypoint, waypoint::LaneSize, waypoint::ReadConfig>}},
+      Describe<waypoint::Waypoint, waypoint::LaneSize, waypoint::ReadConfig>},
+     &kWaypointOnGpus},
 };
 
 }  // namespace

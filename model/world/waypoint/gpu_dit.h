@@ -19,14 +19,9 @@
 #include "model/world/waypoint/dit.h"
 #include "model/world/waypoint/dit_weights.h"
 #include "model/world/waypoint/gpu_rings.h"
+#include "model/world/waypoint/gpu_size.h"
 
 namespace firstbyte::waypoint {
-
-struct GpuSize {
-  int slots, max_batch;
-  cuda::GraphMode mode = cuda::GraphMode::kGraphs;
-  bool less_precise = false;  // T = float only: products in TF32
-};
 
 template <typename T>
 class GpuDit {

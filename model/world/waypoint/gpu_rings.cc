@@ -3,31 +3,11 @@
 #include <utility>
 
 #include "model/world/waypoint/attention.h"
+#include "model/world/waypoint/gpu_copy.h"
 
 namespace firstbyte::waypoint {
 
-using cuda::Queue;
 using cuda::Take;
-
-template <typename T>
-absl::Status CopyFrom(cuda::Gpu* gpu, const T* device, int64_t count, float* host) {
-  std::vector<T> numbers(count);
-  absl::Status status = gpu->Call(gpu->plugin().to_host, Queue::kSteps, numbers.data(), device,
-                                  count * int64_t{sizeof(T)});
-  status.Update(gpu->Call(gpu->plugin().wait));
-  for (const T& number : numbers) *host++ = cuda::ToFloat(number);
-  return status;
-}
-
-template <typename T>
-absl::Status CopyInto(cuda::Gpu* gpu, const float* host, int64_t count, T* device) {
-  std::vector<T> numbers(count);
-  for (T& number : numbers) cuda::Store(*host++, &number);
-  absl::Status status = gpu->Call(gpu->plugin().to_device, Queue::kSteps, device, numbers.data(),
-                                  count * int64_t{sizeof(T)});
-  status.Update(gpu->Call(gpu->plugin().wait));
-  return status;
-}
 
 template <typename T>
 absl::StatusOr<GpuRings<T>> GpuRings<T>::Create(cuda::Gpu* gpu, const Config& config, int slots) {
@@ -100,9 +80,5 @@ absl::Status GpuRings<T>::Copy::Finish() {
 
 template class GpuRings<float>;
 template class GpuRings<cuda::Bf16>;
-template absl::Status CopyFrom(cuda::Gpu*, const float*, int64_t, float*);
-template absl::Status CopyFrom(cuda::Gpu*, const cuda::Bf16*, int64_t, float*);
-template absl::Status CopyInto(cuda::Gpu*, const float*, int64_t, float*);
-template absl::Status CopyInto(cuda::Gpu*, const float*, int64_t, cuda::Bf16*);
 
 }  // namespace firstbyte::waypoint

@@ -7,19 +7,12 @@
 #include <cstdint>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "model/cuda/gpu.h"
 #include "model/world/waypoint/config.h"
 
 namespace firstbyte::waypoint {
-
-// Numbers on the host as floats, copied from and to a device at once.
-template <typename T>
-absl::Status CopyFrom(cuda::Gpu* gpu, const T* device, int64_t count, float* host);
-template <typename T>
-absl::Status CopyInto(cuda::Gpu* gpu, const float* host, int64_t count, T* device);
 
 template <typename T>
 class GpuRings {

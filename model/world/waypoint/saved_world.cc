@@ -75,11 +75,6 @@ int64_t StateBytes(const Checkpoint& checkpoint, int64_t frame, bool scene) {
 
 }  // namespace
 
-std::string SaveWorld(const Checkpoint& checkpoint, const Journey& journey, const KvCache& cache) {
-  return SaveWorld(checkpoint, journey,
-                   [&](int layer, int place) { return cache.Frame(layer, place); });
-}
-
 std::string SaveWorld(const Checkpoint& checkpoint, const Journey& journey, ReadFrame read) {
   std::string out;
   out.reserve(StateBytes(checkpoint, journey.frame, !journey.scene.empty()));
@@ -95,13 +90,6 @@ std::string SaveWorld(const Checkpoint& checkpoint, const Journey& journey, Read
                [&](int layer, int place) { PutFloats(read(layer, place), floats, &out); });
   PutNumber(Hash(out), &out);
   return out;
-}
-
-absl::StatusOr<Journey> LoadWorld(const Checkpoint& checkpoint, absl::string_view state,
-                                  KvCache* cache) {
-  return LoadWorld(checkpoint, state, [&](int layer, int place, const float* frame) {
-    std::copy_n(frame, cache->frame_floats(), cache->Frame(layer, place));
-  });
 }
 
 absl::StatusOr<Journey> LoadWorld(const Checkpoint& checkpoint, absl::string_view state,

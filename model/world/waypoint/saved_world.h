@@ -31,14 +31,11 @@ using ReadFrame = absl::FunctionRef<const float*(int layer, int place)>;
 using WriteFrame = absl::FunctionRef<void(int layer, int place, const float* frame)>;
 
 std::string SaveWorld(const Checkpoint& checkpoint, const Journey& journey, ReadFrame read);
-std::string SaveWorld(const Checkpoint& checkpoint, const Journey& journey, const KvCache& cache);
 
 // FAILED_PRECONDITION (OTHER_WEIGHTS) for a state of other weights; DATA_LOSS (BAD_STATE) for one
 // that does not hold together, and then frames may have been written.
 absl::StatusOr<Journey> LoadWorld(const Checkpoint& checkpoint, absl::string_view state,
                                   WriteFrame write);
-absl::StatusOr<Journey> LoadWorld(const Checkpoint& checkpoint, absl::string_view state,
-                                  KvCache* cache);
 
 // Of a world whose caches are full.
 int64_t SavedBytes(const Checkpoint& checkpoint);

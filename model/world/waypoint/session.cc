@@ -116,7 +116,8 @@ absl::StatusOr<std::string> WaypointSession::Save() const {
 }
 
 absl::StatusOr<std::string> WaypointSession::Write() const {
-  return SaveWorld(checkpoint_, journey_, *cache_);
+  return SaveWorld(checkpoint_, journey_,
+                   [this](int layer, int place) { return cache_->Frame(layer, place); });
 }
 
 // Frame 0 is the scene, with nobody touching anything.

@@ -70,6 +70,15 @@ TEST(OnGpus, AFamilyIsOpenedOnceForEachLaneAndPlays) {
   EXPECT_EQ(Play(eager->front().get()), played);
 }
 
+TEST(OnGpus, WaypointPlaysInItsNumbers) {
+  for (cuda::Number number : {cuda::Number::kF32, cuda::Number::kTf32, cuda::Number::kBf16}) {
+    auto lanes =
+        OpenModelFolder(std::string(kGolden) + "waypoint-tiny", OnGpus({0}, {.number = number}));
+    ASSERT_TRUE(lanes.ok()) << lanes.status();
+    EXPECT_EQ(Play(lanes->front().get()).size(), 4u * 256 * 128 * 3);
+  }
+}
+
 TEST(OnGpus, NumbersThatAFamilyDoesNotHaveAreRefusedByName) {
   const ModelOptions options = OnGpus({0}, {.number = cuda::Number::kF16});
   for (const absl::Status& refused :
@@ -83,7 +92,7 @@ TEST(OnGpus, NumbersThatAFamilyDoesNotHaveAreRefusedByName) {
 
 TEST(OnGpus, AFamilyWithoutAnEngineForThemIsRefusedByName) {
   const absl::Status refused =
-      OpenModelFolder(std::string(kGolden) + "waypoint-tiny", OnGpus({0})).status();
+      OpenModelFolder(FIRSTBYTE_SOURCE_DIR "/models/aligned-mel-en", OnGpus({0})).status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kUnimplemented);
   EXPECT_THAT(std::string(refused.message()), HasSubstr("--device cpu"));
 }

@@ -13,7 +13,7 @@ using Floats = std::vector<float>;
 
 constexpr int kSlots = 5, kMaxBatch = 3;
 // Past the wrap of both rings, which come round every 4 and every 12 frames.
-constexpr int kFrames = 26;
+constexpr int kFrames = 16;
 
 // A session's part in a frame: a pass from noise, at a level that differs, and the commit.
 struct Part {
