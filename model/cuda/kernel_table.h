@@ -6,7 +6,7 @@
 //   static Code Refuse(Fault*, const char* why);                // -> kBadStep
 #pragma once
 
-#include "model/cuda/attend.h"
+#include "model/cuda/attend_tile.h"
 #include "model/cuda/heads.h"
 #include "model/cuda/modulate.h"
 #include "model/cuda/plugin.h"
@@ -26,6 +26,7 @@ struct Kernels {
 
   template <typename T>
   static Code RunAttend(Device* device, Queue queue, const AttendStep<T>* step, Fault* fault) {
+    if (AttendTile<T>{*step}.fits()) return Run<AttendTile<T>>(device, queue, step, fault);
     const Code code = Run<AttendSplit<T>>(device, queue, step, fault);
     return code == Code::kOk ? Run<AttendCombine<T>>(device, queue, step, fault) : code;
   }

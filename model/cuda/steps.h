@@ -14,7 +14,8 @@
 namespace firstbyte::cuda {
 
 // Attention of each session's `tokens` queries to the first lengths[slot] keys of its cache. Query
-// heads share key heads evenly. A session without keys gets zeros.
+// heads share key heads evenly. A session without keys gets zeros. Where splits is 1 and a session
+// has many queries, they go through the cache together (attend_tile.h).
 template <typename T>
 struct AttendStep {
   static constexpr int kMaxHeadDim = 256, kMaxGroup = 8;

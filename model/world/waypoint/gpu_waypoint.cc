@@ -102,6 +102,7 @@ GpuWorld<T>::GpuWorld(std::shared_ptr<const Checkpoint> checkpoint, std::unique_
       checkpoint_(std::move(checkpoint)),
       gpu_(std::move(gpu)),
       info_(Waypoint::InfoOf(*checkpoint_, size)) {
+  info_.slot_bytes = info_.slot_bytes / int64_t{sizeof(float)} * int64_t{sizeof(T)};
   info_.steps_under_way = kStepsUnderWay;
   for (UnderWay& each : under_way_) {
     each.velocities.resize(int64_t{size.max_batch} * checkpoint_->config.latent_size());
