@@ -1,27 +1,57 @@
 #include "server/device.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
-#include "model/cuda/plugin_loader.h"
+#include "base/log.h"
+#include "nlohmann/json.hpp"
 
 namespace firstbyte {
+namespace {
 
-absl::Status CheckDevice(const Config& config, const std::string& binary) {
-  const int gpu = GpuOf(config.device).value_or(-1);
-  if (gpu < 0) return absl::OkStatus();
+constexpr char kCpuNumbers[] = "fp32";
+
+absl::Status NotOnCpu(const std::string& dtype) {
+  return Error(absl::StatusCode::kUnimplemented, "NOT_SUPPORTED",
+               absl::StrCat("on the CPU models run in ", kCpuNumbers, ", not in ", dtype,
+                            ": leave --dtype out, or use --device cuda"));
+}
+
+absl::Status Try(const cuda::GpuOptions& options, int lane) {
+  absl::StatusOr<std::unique_ptr<cuda::Gpu>> gpu = cuda::OpenGpu(options, lane);
+  if (!gpu.ok()) return gpu.status();
+  absl::StatusOr<cuda::DeviceInfo> info = (*gpu)->Info();
+  if (!info.ok()) return info.status();
+  LogInfo("gpu", {{"gpu", options.gpu_of(lane)},
+                  {"device", info->name},
+                  {"free_bytes", info->free_bytes},
+                  {"total_bytes", info->total_bytes},
+                  {"plugin", options.plugin->build}});
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<cuda::GpuOptions>> FindGpus(const Config& config,
+                                                         const std::string& binary) {
+  const std::vector<int> gpus = GpusOf(config.device).value_or(std::vector<int>());
+  if (gpus.empty()) {
+    if (config.dtype != kCpuNumbers) return NotOnCpu(config.dtype);
+    return std::nullopt;
+  }
   absl::StatusOr<std::string> path = cuda::FindPlugin(config.cuda_plugin, binary);
   if (!path.ok()) return path.status();
   absl::StatusOr<const cuda::PluginTable*> plugin = cuda::LoadPlugin(*path);
   if (!plugin.ok()) return plugin.status();
-  absl::StatusOr<cuda::DeviceHandle> device = cuda::OpenDevice(**plugin, gpu);
-  if (!device.ok()) return device.status();
-  cuda::DeviceInfo info{};
-  cuda::Fault fault{};
-  absl::Status status = cuda::StatusOf((*plugin)->info(device->get(), &info, &fault), fault);
-  if (!status.ok()) return status;
-  return Error(absl::StatusCode::kUnimplemented, "NOT_SUPPORTED",
-               absl::StrCat("the GPU is ready (", info.name, "; plugin: ", (*plugin)->build,
-                            "), but no model runs on it yet: use --device cpu"));
+  cuda::GpuOptions options{.plugin = *plugin, .gpus = gpus};
+  if (config.mode == "eager") options.mode = cuda::GraphMode::kEager;
+  options.number = cuda::NumberNamed(config.dtype).value_or(options.number);
+  for (size_t i = 0; i < gpus.size(); ++i) {
+    absl::Status tried = Try(options, static_cast<int>(i));
+    if (!tried.ok()) return tried;
+  }
+  return options;
 }
 
 }  // namespace firstbyte

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <iostream>
 #include <memory>
+#include <optional>
 
 #include "absl/time/clock.h"
 #include "base/cores.h"
@@ -82,14 +83,15 @@ HostOptions OptionsOf(const Config& config, std::atomic<bool>* device_lost) {
   return options;
 }
 
-int Run(const Config& config, const std::string& binary) {
+int Run(const Config& config, const std::optional<cuda::GpuOptions>& gpus,
+        const std::string& binary) {
   const absl::Time begin = absl::Now();
   StopSignal stop;
   RouteGrpcLogs();
   std::atomic<bool> device_lost = false;
   absl::StatusOr<std::unique_ptr<Host>> host = Host::Listen(OptionsOf(config, &device_lost));
   if (!host.ok()) return Fail(kNotStarted, host.status());
-  auto models = OpenModels(config, binary);
+  auto models = OpenModels(config, gpus, binary);
   if (!models.ok()) return Fail(kNotStarted, models.status());
   absl::Status serving =
       (*host)->Serve(std::move(models->lanes), std::move(models->lazy), std::move(models->sources));
@@ -114,6 +116,11 @@ int Run(const Config& config, const std::string& binary) {
   return device_lost ? kDeviceLost : kDrained;
 }
 
+int LanesFor(const std::optional<cuda::GpuOptions>& gpus) {
+  const int places = gpus ? static_cast<int>(gpus->gpus.size()) : UsableCores();
+  return std::min(places, kMostLanes);
+}
+
 int Main(int argc, char** argv) {
   absl::StatusOr<Launch> launch = ParseCommandLine(argc, argv);
   if (!launch.ok()) return Fail(kBadConfig, launch.status());
@@ -123,15 +130,15 @@ int Main(int argc, char** argv) {
   }
   SetThisThreadsTurn(kTurn);
   Config& config = launch->config;
-  if (config.lanes == 0) config.lanes = std::min(UsableCores(), kMostLanes);
   absl::Status log = ConfigureLog(config.log_format == "json" ? LogFormat::kJson : LogFormat::kText,
                                   config.log_level);
   if (!log.ok()) return Fail(kBadConfig, log);
   std::error_code error;
   const std::string binary = std::filesystem::read_symlink("/proc/self/exe", error).string();
-  const absl::Status device = CheckDevice(config, binary);
-  if (!device.ok()) return Fail(kBadConfig, device);
-  return Run(config, binary);
+  const absl::StatusOr<std::optional<cuda::GpuOptions>> gpus = FindGpus(config, binary);
+  if (!gpus.ok()) return Fail(kBadConfig, gpus.status());
+  if (config.lanes == 0) config.lanes = LanesFor(*gpus);
+  return Run(config, *gpus, binary);
 }
 
 }  // namespace

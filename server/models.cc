@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/error.h"
 #include "base/log.h"
 #include "model/registry/registry.h"
 #include "model/scripted.h"
@@ -20,35 +21,43 @@ bool Contains(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-ModelOptions OptionsOf(const Config& config) {
-  return {.lanes = config.lanes, .slots = config.max_streams, .max_batch = config.max_batch};
+ModelOptions OptionsOf(const Config& config, const std::optional<cuda::GpuOptions>& gpus) {
+  return {.lanes = config.lanes,
+          .slots = config.max_streams,
+          .max_batch = config.max_batch,
+          .gpu = gpus};
 }
 
 // Models without weights, for trying and testing the server.
 bool IsScripted(const std::string& name) { return name == "scripted" || name == "scripted-world"; }
 
 template <typename Options>
-Copies OpenScripted(const Config& config, std::unique_ptr<Model> (*make)(Options)) {
+absl::StatusOr<Copies> OpenScripted(const ModelOptions& wanted,
+                                    std::unique_ptr<Model> (*make)(Options)) {
+  if (wanted.gpu) {
+    return Error(absl::StatusCode::kUnimplemented, "NOT_SUPPORTED",
+                 "scripted models do not run on a GPU: use --device cpu");
+  }
   Options options;
-  if (config.max_streams > 0) options.slots = config.max_streams;
-  if (config.max_batch > 0) options.max_batch = config.max_batch;
+  if (wanted.slots > 0) options.slots = wanted.slots;
+  if (wanted.max_batch > 0) options.max_batch = wanted.max_batch;
   Copies copies;
-  for (int i = 0; i < config.lanes; ++i) copies.push_back(make(options));
+  for (int i = 0; i < wanted.lanes; ++i) copies.push_back(make(options));
   return copies;
 }
 
-absl::StatusOr<Copies> OpenOne(const Config& config, const std::string& dir,
+absl::StatusOr<Copies> OpenOne(const ModelOptions& options, const std::string& dir,
                                const std::string& name) {
-  if (name == "scripted") return OpenScripted(config, MakeScriptedModel);
-  if (name == "scripted-world") return OpenScripted(config, MakeScriptedWorld);
-  return OpenModelFolder(absl::StrCat(dir, "/", name), OptionsOf(config));
+  if (name == "scripted") return OpenScripted(options, MakeScriptedModel);
+  if (name == "scripted-world") return OpenScripted(options, MakeScriptedWorld);
+  return OpenModelFolder(absl::StrCat(dir, "/", name), options);
 }
 
 // `slots`: what was listed is what there will be, whenever it is loaded.
-absl::StatusOr<ModelSource> SourceOf(const Config& config, const std::string& dir,
+absl::StatusOr<ModelSource> SourceOf(const ModelOptions& options, const std::string& dir,
                                      const std::string& name, int slots) {
-  Config sized = config;
-  sized.max_streams = slots;
+  ModelOptions sized = options;
+  sized.slots = slots;
   ModelSource source{.open = [sized, dir, name] { return OpenOne(sized, dir, name); },
                      .architecture = name};
   if (IsScripted(name)) return source;
@@ -59,30 +68,33 @@ absl::StatusOr<ModelSource> SourceOf(const Config& config, const std::string& di
   return source;
 }
 
-absl::StatusOr<LazyModel> ListOne(const Config& config, const std::string& dir,
+absl::StatusOr<ModelInfo> DescribeOne(const ModelOptions& options, const std::string& dir,
+                                      const std::string& name) {
+  if (!IsScripted(name)) return DescribeModelFolder(absl::StrCat(dir, "/", name), options);
+  absl::StatusOr<Copies> copies = OpenOne(options, dir, name);
+  if (!copies.ok()) return copies.status();
+  return (*copies)[0]->info();
+}
+
+absl::StatusOr<LazyModel> ListOne(const ModelOptions& options, const std::string& dir,
                                   const std::string& name) {
-  absl::StatusOr<ModelInfo> info = absl::UnknownError("");
-  if (IsScripted(name)) {
-    info = (*OpenOne(config, dir, name))[0]->info();
-  } else {
-    info = DescribeModelFolder(absl::StrCat(dir, "/", name), OptionsOf(config));
-  }
+  absl::StatusOr<ModelInfo> info = DescribeOne(options, dir, name);
   if (!info.ok()) return info.status();
-  absl::StatusOr<ModelSource> source = SourceOf(config, dir, name, info->slots);
+  absl::StatusOr<ModelSource> source = SourceOf(options, dir, name, info->slots);
   if (!source.ok()) return source.status();
   LogInfo("model_listed", {{"model", name}, {"slots", info->slots}});
   return LazyModel{*std::move(info), *std::move(source)};
 }
 
-absl::Status AddResident(const Config& config, const std::string& dir, const std::string& name,
-                         ServedModels* models) {
-  absl::StatusOr<Copies> copies = OpenOne(config, dir, name);
+absl::Status AddResident(const ModelOptions& options, const std::string& dir,
+                         const std::string& name, ServedModels* models) {
+  absl::StatusOr<Copies> copies = OpenOne(options, dir, name);
   if (!copies.ok()) return copies.status();
   const int slots = (*copies)[0]->info().slots;
-  absl::StatusOr<ModelSource> source = SourceOf(config, dir, name, slots);
+  absl::StatusOr<ModelSource> source = SourceOf(options, dir, name, slots);
   if (!source.ok()) return source.status();
   models->sources.push_back(*std::move(source));
-  for (int i = 0; i < config.lanes; ++i) models->lanes[i].push_back(std::move((*copies)[i]));
+  for (int i = 0; i < options.lanes; ++i) models->lanes[i].push_back(std::move((*copies)[i]));
   LogInfo("model_loaded", {{"model", name}, {"slots", slots}});
   return absl::OkStatus();
 }
@@ -113,18 +125,21 @@ absl::StatusOr<std::vector<std::string>> ModelNames(const Config& config, const 
 
 }  // namespace
 
-absl::StatusOr<ServedModels> OpenModels(const Config& config, const std::string& binary) {
+absl::StatusOr<ServedModels> OpenModels(const Config& config,
+                                        const std::optional<cuda::GpuOptions>& gpus,
+                                        const std::string& binary) {
   std::string dir;
   absl::StatusOr<std::vector<std::string>> names = ModelNames(config, binary, &dir);
   if (!names.ok()) return names.status();
   ServedModels models;
-  models.lanes.resize(config.lanes);
+  const ModelOptions options = OptionsOf(config, gpus);
+  models.lanes.resize(options.lanes);
   for (const std::string& name : *names) {
     if (Contains(config.lazy_models, name)) {
-      absl::StatusOr<LazyModel> lazy = ListOne(config, dir, name);
+      absl::StatusOr<LazyModel> lazy = ListOne(options, dir, name);
       if (!lazy.ok()) return lazy.status();
       models.lazy.push_back(*std::move(lazy));
-    } else if (auto added = AddResident(config, dir, name, &models); !added.ok()) {
+    } else if (auto added = AddResident(options, dir, name, &models); !added.ok()) {
       return added;
     }
   }

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "model/cuda/gpu_options.h"
 #include "model/model.h"
 #include "server/config/config.h"
 #include "server/scheduler/engine.h"
@@ -19,7 +21,10 @@ struct ServedModels {
 };
 
 // `binary` is argv[0]'s path, from which the embedded models are found. The names "scripted" and
-// "scripted-world" stand for models without weights (model/scripted.h, model/scripted_world.h).
-absl::StatusOr<ServedModels> OpenModels(const Config& config, const std::string& binary);
+// "scripted-world" stand for models without weights (model/scripted.h, model/scripted_world.h),
+// which run on the CPU only. `gpus`: FindGpus()'s.
+absl::StatusOr<ServedModels> OpenModels(const Config& config,
+                                        const std::optional<cuda::GpuOptions>& gpus,
+                                        const std::string& binary);
 
 }  // namespace firstbyte

@@ -81,14 +81,19 @@ Code Check(cudaError_t error, Fault* fault) {
               fault, "CUDA: %s", cudaGetErrorString(error));
 }
 
+// A thread is on GPU 0 until it says otherwise; to say it again costs next to nothing.
 Code CheckTakes(const Device* device, Queue queue, Fault* fault) {
-  if (!device->recording || *device->recording == queue) return Code::kOk;
-  return Fail(Code::kBadStep, fault, "a graph is being recorded from the other queue");
+  if (device->recording && *device->recording != queue) {
+    return Fail(Code::kBadStep, fault, "a graph is being recorded from the other queue");
+  }
+  return Check(cudaSetDevice(device->index), fault);
 }
 
 Code CheckIdle(const Device* device, Fault* fault) {
-  if (!device->recording) return Code::kOk;
-  return Fail(Code::kBadStep, fault, "not while a graph is being recorded");
+  if (device->recording) {
+    return Fail(Code::kBadStep, fault, "not while a graph is being recorded");
+  }
+  return Check(cudaSetDevice(device->index), fault);
 }
 
 Code Open(int index, Device** device, Fault* fault) {

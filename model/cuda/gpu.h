@@ -57,11 +57,21 @@ class Gpu {
     return code == Code::kOk ? absl::OkStatus() : StatusOf(code, fault);
   }
 
+  absl::StatusOr<DeviceInfo> Info() {
+    DeviceInfo info{};
+    absl::Status status = Call(plugin_.info, &info);
+    if (!status.ok()) return status;
+    return info;
+  }
+  // What its arrays were given so far, also those that have gone.
+  int64_t allocated_bytes() const { return allocated_bytes_; }
+
   // `count` elements, cleared; count > 0.
   template <typename T>
   absl::StatusOr<DeviceArray<T>> NewArray(int64_t count) {
     absl::StatusOr<void*> memory = Make<void>(plugin_.allocate, int64_t{sizeof(T)} * count);
     if (!memory.ok()) return memory.status();
+    allocated_bytes_ += int64_t{sizeof(T)} * count;
     return DeviceArray<T>(static_cast<T*>(*memory), FreeMemory{&plugin_, device_.get()});
   }
   template <typename T>
@@ -92,6 +102,7 @@ class Gpu {
 
   const PluginTable& plugin_;
   const DeviceHandle device_;
+  int64_t allocated_bytes_ = 0;
 };
 
 // Moves what was made into its place.

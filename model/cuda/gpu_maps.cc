@@ -34,21 +34,30 @@ absl::StatusOr<GpuConv3x3> GpuConv3x3::Create(Gpu* gpu, const Shape& s,
   return conv;
 }
 
-absl::Status GpuConv3x3::Forward(Queue queue, const Maps& maps, const float* x, float* taps,
-                                 float* y) const {
-  const TapsStep<float> step = {.x = x,
-                                .slots = maps.slots,
-                                .taps = taps,
-                                .rows = maps.rows,
-                                .height = maps.height,
-                                .width = maps.width,
-                                .channels = channels_,
-                                .x_stride = Padded(channels_),
-                                .taps_stride = Padded(9 * channels_)};
-  absl::Status status = gpu_->Call(gpu_->plugin().f32.taps, queue, &step);
+template <typename T>
+absl::Status GpuConv3x3::Forward(Queue queue, const Maps& maps, const ConvInput<T>& input, T* taps,
+                                 T* y) const {
+  const int channels = input.past == nullptr ? channels_ : channels_ / 2;
+  const TapsStep<T> step = {.x = input.x,
+                            .slots = maps.slots,
+                            .taps = taps,
+                            .rows = maps.rows,
+                            .height = maps.height,
+                            .width = maps.width,
+                            .channels = channels,
+                            .x_stride = input.stride > 0 ? input.stride : Padded(channels),
+                            .taps_stride = Padded(9 * channels_),
+                            .past = input.past,
+                            .scale = input.scale};
+  absl::Status status = gpu_->Call(KernelsOf<T>(gpu_->plugin()).taps, queue, &step);
   if (status.ok()) status = product_.Forward(queue, taps, maps.rows * maps.pixels(), y);
   return status;
 }
+
+template absl::Status GpuConv3x3::Forward(Queue, const Maps&, const ConvInput<float>&, float*,
+                                          float*) const;
+template absl::Status GpuConv3x3::Forward(Queue, const Maps&, const ConvInput<Bf16>&, Bf16*,
+                                          Bf16*) const;
 
 absl::StatusOr<GpuMapNorm> GpuMapNorm::Create(Gpu* gpu, float epsilon, absl::Span<const float> gain,
                                               absl::Span<const float> bias) {

@@ -95,6 +95,10 @@ struct Heads {
     return cache + (row * step.capacity + place) * step.head_dim;
   }
 
+  FIRSTBYTE_DEVICE float Mixed(float value, int64_t at) const {
+    return step.mixed == nullptr ? value : fmaf(step.mix, ToFloat(step.mixed[at]) - value, value);
+  }
+
   FIRSTBYTE_DEVICE void Finish(int slot, int token, int head, int lane, float squares,
                                const Shared& s, T* row, const Pairs& pairs) const {
     const int key = head - step.heads, value = key - step.kv_heads;
@@ -109,8 +113,9 @@ struct Heads {
       const int pair = lane + i * kWarp;
       if (pair >= half()) break;
       if (value >= 0) {  // as it is
-        Store(pairs.a[i], to + First(pair));
-        Store(pairs.b[i], to + Second(pair));
+        const int64_t at = row - step.qkv + head * step.head_dim;
+        Store(Mixed(pairs.a[i], at + First(pair)), to + First(pair));
+        Store(Mixed(pairs.b[i], at + Second(pair)), to + Second(pair));
         continue;
       }
       const float a = pairs.a[i] * scale * (normal ? gain[First(pair)] : 1);

@@ -6,7 +6,7 @@
 //   static Code Refuse(Fault*, const char* why);                // -> kBadStep
 #pragma once
 
-#include "model/cuda/attend.h"
+#include "model/cuda/attend_tile.h"
 #include "model/cuda/heads.h"
 #include "model/cuda/modulate.h"
 #include "model/cuda/plugin.h"
@@ -26,6 +26,7 @@ struct Kernels {
 
   template <typename T>
   static Code RunAttend(Device* device, Queue queue, const AttendStep<T>* step, Fault* fault) {
+    if (AttendTile<T>{*step}.fits()) return Run<AttendTile<T>>(device, queue, step, fault);
     const Code code = Run<AttendSplit<T>>(device, queue, step, fault);
     return code == Code::kOk ? Run<AttendCombine<T>>(device, queue, step, fault) : code;
   }
@@ -37,9 +38,11 @@ struct Kernels {
             .modulate = Run<Modulate<T>, ModulateStep<T>>,
             .ring_write = Run<RingWrite<T>, RingWriteStep<T>>,
             .activate = Run<Activate<T>, ActivateStep<T>>,
+            .swiglu = Run<Swiglu<T>, SwigluStep<T>>,
             .taps = Run<Taps<T>, TapsStep<T>>,
             .map_norm = Run<MapNorm<T>, MapNormStep<T>>,
-            .shuffle = Run<Shuffle<T>, ShuffleStep<T>>};
+            .shuffle = Run<Shuffle<T>, ShuffleStep<T>>,
+            .picture = Run<Picture<T>, PictureStep<T>>};
   }
   static constexpr StartStep<AdvanceStep> kAdvance = Run<Advance, AdvanceStep>;
   static constexpr StartStep<SampleStep> kSample = Run<Sample, SampleStep>;

@@ -16,7 +16,8 @@
 
 namespace firstbyte::cuda {
 
-// Zeros lie around a map, as for kernels::ConvStep.
+// Zeros lie around a map, as for kernels::ConvStep. `height` and `width` are the taps': a map may
+// be smaller, with each of its pixels standing for scale x scale of them.
 template <typename T>
 struct TapsStep {
   const T* x;            // [rows] of [height, width, channels]
@@ -24,6 +25,9 @@ struct TapsStep {
   T* taps;  // [rows * height * width] of [3, 3, channels], then zeros up to taps_stride
   int rows, height, width, channels;
   int x_stride, taps_stride;
+  // [slots] of maps like x, whose channels follow x's in every tap; null: none. The frame before.
+  const T* past = nullptr;
+  int scale = 1;
 };
 
 // Normalisation over a whole map (GroupNorm of one group), then gain and bias by channel.
@@ -59,27 +63,36 @@ struct Taps {
   Grid grid() const { return {step.height * step.width, step.rows}; }
   bool fits() const {
     return step.height > 0 && step.width > 0 && step.channels > 0 &&
-           step.x_stride >= step.channels && step.taps_stride >= 9 * step.channels;
+           step.x_stride >= step.channels && step.taps_stride >= 9 * tap_channels() &&
+           step.scale > 0 && step.height % step.scale == 0 && step.width % step.scale == 0;
+  }
+  constexpr int tap_channels() const {
+    return step.past == nullptr ? step.channels : 2 * step.channels;
   }
 
   template <typename Block>
   FIRSTBYTE_DEVICE void Run(Block& block, Shared&) const {
     const TapsStep<T>& s = step;
     const int pixel = block.at.x, line = pixel / s.width, place = pixel % s.width;
-    if (s.slots[block.at.y] < 0) return;
-    const int64_t map = static_cast<int64_t>(block.at.y) * s.height * s.width;
-    T* taps = s.taps + (map + pixel) * s.taps_stride;
+    const int slot = s.slots[block.at.y];
+    if (slot < 0) return;
+    const int64_t row = block.at.y, pixels = static_cast<int64_t>(s.height) * s.width;
+    const int64_t from_pixels = pixels / (s.scale * s.scale);
+    T* taps = s.taps + (row * pixels + pixel) * s.taps_stride;
     block.Each([&](int t) {
       for (int i = t; i < s.taps_stride; i += kThreads) {
-        const int tap = i / s.channels, from_line = line + tap / 3 - 1;
-        const int from_place = place + tap % 3 - 1;
-        if (tap < 9 && from_line >= 0 && from_line < s.height && from_place >= 0 &&
-            from_place < s.width) {
-          const int64_t from = map + static_cast<int64_t>(from_line) * s.width + from_place;
-          taps[i] = s.x[from * s.x_stride + i % s.channels];
-        } else {
+        const int tap = i / tap_channels(), channel = i % tap_channels();
+        const int from_line = line + tap / 3 - 1, from_place = place + tap % 3 - 1;
+        if (tap >= 9 || from_line < 0 || from_line >= s.height || from_place < 0 ||
+            from_place >= s.width) {
           Store(0, taps + i);
+          continue;
         }
+        const int64_t from =
+            static_cast<int64_t>(from_line / s.scale) * (s.width / s.scale) + from_place / s.scale;
+        taps[i] = channel < s.channels
+                      ? s.x[(row * from_pixels + from) * s.x_stride + channel]
+                      : s.past[(slot * from_pixels + from) * s.x_stride + channel - s.channels];
       }
     });
   }

@@ -3,7 +3,7 @@
 // a GPU is asked for.
 //
 // Both sides are compiled from this file, and a table is used only when its `abi` is kPluginAbi:
-// change that number with every change here or in steps.h, maps.h and product.h.
+// change that number with every change here or in steps.h, maps.h, picture.h and product.h.
 //
 // A Device is used by one thread, its lane's: CUDA warms up thread by thread. Work goes to one of
 // its queues and runs there in order, later; what it reads and writes must live and stay until
@@ -13,14 +13,16 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "model/cuda/maps.h"
+#include "model/cuda/picture.h"
 #include "model/cuda/product.h"
 #include "model/cuda/steps.h"
 
 namespace firstbyte::cuda {
 
-inline constexpr uint32_t kPluginAbi = 3;
+inline constexpr uint32_t kPluginAbi = 6;
 inline constexpr char kPluginSymbol[] = "firstbyte_cuda_plugin";
 
 enum class Code : int32_t {
@@ -65,9 +67,11 @@ struct TypedKernels {
   StartStep<ModulateStep<T>> modulate;
   StartStep<RingWriteStep<T>> ring_write;
   StartStep<ActivateStep<T>> activate;
+  StartStep<SwigluStep<T>> swiglu;
   StartStep<TapsStep<T>> taps;
   StartStep<MapNormStep<T>> map_norm;
   StartStep<ShuffleStep<T>> shuffle;
+  StartStep<PictureStep<T>> picture;
 };
 
 struct PluginTable {
@@ -112,9 +116,21 @@ struct PluginTable {
 
   TypedKernels<float> f32;
   TypedKernels<Bf16> bf16;
+  TypedKernels<F16> f16;
   StartStep<AdvanceStep> advance;
   StartStep<SampleStep> sample;
 };
+
+template <typename T>
+const TypedKernels<T>& KernelsOf(const PluginTable& plugin) {
+  if constexpr (std::is_same_v<T, Bf16>) {
+    return plugin.bf16;
+  } else if constexpr (std::is_same_v<T, F16>) {
+    return plugin.f16;
+  } else {
+    return plugin.f32;
+  }
+}
 
 using PluginEntry = const PluginTable* (*)();
 

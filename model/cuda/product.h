@@ -15,7 +15,7 @@ constexpr int BytesOf(Number number) {
   return number == Number::kF32 || number == Number::kTf32 ? 4 : 2;
 }
 
-enum class Activation : int32_t { kNone, kSilu, kReluSquared };
+enum class Activation : int32_t { kNone, kSilu, kReluSquared, kRelu };
 
 // A product as its layer knows it when the model opens: all but the rows. The algorithm is chosen
 // then, one that adds over k in one order whatever the rows, so a row does not know its bucket.
@@ -44,13 +44,15 @@ struct ProductStep {
   int rows;             // at most the shape's
 };
 
-// y = activation(y), in place.
+// y = activation(y), in place; of y + a row that every `tokens` rows share, if there is `add`.
 template <typename T>
 struct ActivateStep {
   T* y;            // [rows] of width, `stride` apart
   int64_t stride;  // elements
   int rows, width;
   Activation activation;
+  const T* add = nullptr;  // [rows / tokens] of width, `stride` apart
+  int tokens = 1;
 };
 
 template <typename T>
@@ -61,7 +63,7 @@ struct Activate {
   ActivateStep<T> step;
 
   Grid grid() const { return {step.rows, CeilDiv(step.width, kThreads)}; }
-  bool fits() const { return step.width > 0 && step.stride >= step.width; }
+  bool fits() const { return step.width > 0 && step.stride >= step.width && step.tokens > 0; }
 
   template <typename Block>
   FIRSTBYTE_DEVICE void Run(Block& block, Shared&) const {
@@ -69,9 +71,44 @@ struct Activate {
       const int i = block.at.y * kThreads + t;
       if (i >= step.width) return;
       T* y = step.y + block.at.x * step.stride + i;
-      const float x = ToFloat(*y), positive = Max(x, 0);
+      float x = ToFloat(*y);
+      if (step.add != nullptr) x += ToFloat(step.add[block.at.x / step.tokens * step.stride + i]);
+      const float positive = Max(x, 0);
+      if (step.activation == Activation::kNone) Store(x, y);
       if (step.activation == Activation::kSilu) Store(x / (1 + expf(-x)), y);
       if (step.activation == Activation::kReluSquared) Store(positive * positive, y);
+      if (step.activation == Activation::kRelu) Store(positive, y);
+    });
+  }
+};
+
+// y = silu(gate) * up, of what one product has made of both.
+template <typename T>
+struct SwigluStep {
+  const T* gate_up;  // [rows] of gate [width], up [width]
+  T* y;              // [rows, width]
+  int rows, width;
+};
+
+template <typename T>
+struct Swiglu {
+  static constexpr int kThreads = 256;
+  struct Shared {};
+
+  SwigluStep<T> step;
+
+  Grid grid() const { return {step.rows, CeilDiv(step.width, kThreads)}; }
+  bool fits() const { return step.width > 0; }
+
+  template <typename Block>
+  FIRSTBYTE_DEVICE void Run(Block& block, Shared&) const {
+    const T* gate = step.gate_up + static_cast<int64_t>(block.at.x) * 2 * step.width;
+    T* y = step.y + static_cast<int64_t>(block.at.x) * step.width;
+    block.Each([&](int t) {
+      const int i = block.at.y * kThreads + t;
+      if (i >= step.width) return;
+      const float x = ToFloat(gate[i]);
+      Store(x / (1 + expf(-x)) * ToFloat(gate[step.width + i]), y + i);
     });
   }
 };

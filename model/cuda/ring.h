@@ -24,7 +24,8 @@ struct RingWrite {
     T* to = step.ring + (static_cast<int64_t>(slot) * step.capacity + place) * step.width;
     block.Each([&](int t) {
       const int i = block.at.y * kThreads + t;
-      if (i < step.width) to[i] = step.from[static_cast<int64_t>(row) * step.width + i];
+      if (i >= step.width) return;
+      to[i] = step.from == nullptr ? T{} : step.from[static_cast<int64_t>(row) * step.width + i];
     });
   }
 };

@@ -14,7 +14,8 @@
 namespace firstbyte::cuda {
 
 // Attention of each session's `tokens` queries to the first lengths[slot] keys of its cache. Query
-// heads share key heads evenly. A session without keys gets zeros.
+// heads share key heads evenly. A session without keys gets zeros. Where splits is 1 and a session
+// has many queries, they go through the cache together (attend_tile.h).
 template <typename T>
 struct AttendStep {
   static constexpr int kMaxHeadDim = 256, kMaxGroup = 8;
@@ -37,6 +38,7 @@ struct AttendStep {
 
 // Makes queries, keys and values out of a product: normalises q and k head by head, rotates them,
 // and writes k and v into the cache, where token t goes to place (places[slot] + t) % capacity.
+// Before, values may be mixed with those of another product of the same shape: v += mix (v' - v).
 template <typename T>
 struct HeadsStep {
   static constexpr int kMaxHeadDim = 256;
@@ -56,28 +58,32 @@ struct HeadsStep {
   int rows, tokens, heads, kv_heads;
   int head_dim;  // even, at most kMaxHeadDim
   int capacity;
+  const T* mixed = nullptr;  // where v' is, as in qkv; null: values stay as they are
+  float mix = 0;
 };
 
-// The seam between two branches of a diffusion transformer: x += gate * branch, then
-// y = x / rms(x) * (1 + scale) + shift, with one gate, scale and shift for a session's tokens.
+// The seam between two branches of a transformer: x += gate * branch, then
+// y = x / rms(x) * (1 + scale) + shift, with one gate, scale and shift for a session's tokens, or
+// (stride 0) for all: so it is RMSNorm, too, whose gain is 1 + scale.
 template <typename T>
 struct ModulateStep {
-  float* x;            // [rows * tokens, width]
-  const T* branch;     // the same; null: x stays
-  const float* gate;   // [rows] rows of width, `stride` apart; so are scale and shift
-  const float* scale;  // null: y is not made
-  const float* shift;
+  float* x;              // [rows * tokens, width]
+  const T* branch;       // the same; null: x stays
+  const float* gate;     // [rows] rows of width, `stride` apart; so are scale and shift. Null: 1
+  const float* scale;    // null: y is not made
+  const float* shift;    // null: 0
   int64_t stride;        // elements
   const int32_t* slots;  // [rows]
   T* y;                  // [rows * tokens, width]
   float epsilon;
   int rows, tokens, width;
+  const int32_t* levels = nullptr;  // [rows]: whose gate, scale and shift it takes; null: its own
 };
 
 // Appends an element to each session's ring; AdvanceStep then counts it.
 template <typename T>
 struct RingWriteStep {
-  const T* from;           // [rows, width]
+  const T* from;           // [rows, width]; null: zeros
   T* ring;                 // [slots, capacity, width]
   const int64_t* written;  // [slots]: elements so far; the next goes to place written % capacity
   const int32_t* slots;    // [rows]

@@ -2,9 +2,13 @@
 
 #include <utility>
 
+#include "base/log.h"
 #include "model/speech/aligned_mel/aligned_mel.h"
+#include "model/world/state_dit/gpu_state_dit.h"
 #include "model/world/state_dit/state_dit.h"
+#include "model/world/waypoint/gpu_waypoint.h"
 #include "model/world/waypoint/waypoint.h"
+#include "nlohmann/json.hpp"
 
 namespace firstbyte {
 namespace {
@@ -39,13 +43,80 @@ absl::StatusOr<ModelInfo> Describe(const std::string& folder, const ModelOptions
   return Type::Describe(*config, SizeOf<Size>(options));
 }
 
+// --- On GPUs. A family's type there has
+//   static constexpr char kFamily[];
+//   static constexpr cuda::Number kNumbers[];  // that it can multiply in
+//   static absl::StatusOr<std::unique_ptr<Type>> Create(
+//       std::shared_ptr<const Weights>, const std::string& folder, std::unique_ptr<cuda::Gpu>,
+//       const Size&, const cuda::GpuOptions&);
+//   static ModelInfo Describe(const Config&, const Size&);
+
+void LogOpened(const ModelInfo& model, int lane, const cuda::GpuOptions& options, cuda::Gpu* gpu) {
+  const absl::StatusOr<cuda::DeviceInfo> device = gpu->Info();
+  if (!device.ok()) return;  // which the first step will say
+  const int64_t slots = model.slots * model.slot_bytes;
+  LogInfo("model_on_gpu",
+          {{"model", model.name},
+           {"lane", lane},
+           {"gpu", options.gpu_of(lane)},
+           {"device", device->name},
+           {"dtype", std::string(cuda::NumberName(options.number))},
+           {"mode", options.mode == cuda::GraphMode::kGraphs ? "graph" : "eager"},
+           {"buckets", cuda::BucketsFor(model.max_batch)},
+           {"slots", model.slots},
+           {"slot_bytes", model.slot_bytes},
+           {"bytes_besides", gpu->allocated_bytes() - slots},  // weights and workspaces
+           {"free_bytes", device->free_bytes}});
+}
+
+template <typename Type, typename Weights, typename Size>
+absl::StatusOr<std::vector<std::unique_ptr<Model>>> OpenOnGpus(const std::string& folder,
+                                                               const ModelOptions& options) {
+  const cuda::GpuOptions& on = *options.gpu;
+  absl::Status numbers = cuda::RequireNumber(on.number, Type::kNumbers, Type::kFamily);
+  if (!numbers.ok()) return numbers;
+  auto weights = Weights::Load(folder, kernels::Kernels());
+  if (!weights.ok()) return weights.status();
+  std::vector<std::unique_ptr<Model>> lanes;
+  for (int i = 0; i < options.lanes; ++i) {
+    auto gpu = cuda::OpenGpu(on, i);
+    if (!gpu.ok()) return gpu.status();
+    cuda::Gpu* const device = gpu->get();
+    auto model = Type::Create(*weights, folder, *std::move(gpu), SizeOf<Size>(options), on);
+    if (!model.ok()) return model.status();
+    LogOpened((*model)->info(), i, on, device);
+    lanes.push_back(*std::move(model));
+  }
+  return lanes;
+}
+
+template <typename Type, typename Size, auto read_config>
+absl::StatusOr<ModelInfo> DescribeOnGpus(const std::string& folder, const ModelOptions& options) {
+  absl::Status numbers = cuda::RequireNumber(options.gpu->number, Type::kNumbers, Type::kFamily);
+  if (!numbers.ok()) return numbers;
+  return Describe<Type, Size, read_config>(folder, options);
+}
+
+constexpr FamilyEngine kStateDitOnGpus = {
+    OpenOnGpus<state_dit::GpuStateDit, state_dit::World, state_dit::LaneSize>,
+    DescribeOnGpus<state_dit::GpuStateDit, state_dit::LaneSize, state_dit::ReadConfig>};
+
+constexpr FamilyEngine kWaypointOnGpus = {
+    OpenOnGpus<waypoint::GpuWaypoint, waypoint::Checkpoint, waypoint::LaneSize>,
+    DescribeOnGpus<waypoint::GpuWaypoint, waypoint::LaneSize, waypoint::ReadConfig>};
+
 constexpr Family kFamilies[] = {
-    {"aligned_mel", Open<aligned_mel::AlignedMel, aligned_mel::Voice, aligned_mel::LaneSize>,
-     Describe<aligned_mel::AlignedMel, aligned_mel::LaneSize, aligned_mel::ReadConfig>},
-    {"state_dit", Open<state_dit::StateDit, state_dit::World, state_dit::LaneSize>,
-     Describe<state_dit::StateDit, state_dit::LaneSize, state_dit::ReadConfig>},
-    {"waypoint-1.5", Open<waypoint::Waypoint, waypoint::Checkpoint, waypoint::LaneSize>,
-     Describe<waypoint::Waypoint, waypoint::LaneSize, waypoint::ReadConfig>},
+    {"aligned_mel",
+     {Open<aligned_mel::AlignedMel, aligned_mel::Voice, aligned_mel::LaneSize>,
+      Describe<aligned_mel::AlignedMel, aligned_mel::LaneSize, aligned_mel::ReadConfig>}},
+    {"state_dit",
+     {Open<state_dit::StateDit, state_dit::World, state_dit::LaneSize>,
+      Describe<state_dit::StateDit, state_dit::LaneSize, state_dit::ReadConfig>},
+     &kStateDitOnGpus},
+    {"waypoint-1.5",
+     {Open<waypoint::Waypoint, waypoint::Checkpoint, waypoint::LaneSize>,
+      Describe<waypoint::Waypoint, waypoint::LaneSize, waypoint::ReadConfig>},
+     &kWaypointOnGpus},
 };
 
 }  // namespace

@@ -12,11 +12,17 @@
 
 namespace firstbyte {
 
-struct Family {
-  const char* type;  // as a config names it
+// What opens a family's folders. On GPUs options.gpu is set.
+struct FamilyEngine {
   absl::StatusOr<std::vector<std::unique_ptr<Model>>> (*open)(const std::string& folder,
                                                               const ModelOptions& options);
   absl::StatusOr<ModelInfo> (*describe)(const std::string& folder, const ModelOptions& options);
+};
+
+struct Family {
+  const char* type;  // as a config names it
+  FamilyEngine cpu;
+  const FamilyEngine* gpu = nullptr;  // null: it has none
 };
 
 absl::Span<const Family> Families();

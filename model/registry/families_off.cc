@@ -18,9 +18,9 @@ absl::StatusOr<ModelInfo> Describe(const std::string& folder, const ModelOptions
   return NoLibTorch(folder);
 }
 
-constexpr Family kFamilies[] = {{"aligned_mel", Open, Describe},
-                                {"state_dit", Open, Describe},
-                                {"waypoint-1.5", Open, Describe}};
+constexpr FamilyEngine kNone = {Open, Describe};
+constexpr Family kFamilies[] = {
+    {"aligned_mel", kNone, &kNone}, {"state_dit", kNone, &kNone}, {"waypoint-1.5", kNone, &kNone}};
 
 }  // namespace
 

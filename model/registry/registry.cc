@@ -56,20 +56,31 @@ absl::StatusOr<const Family*> FamilyOf(const std::string& folder) {
                absl::StrCat(folder, ": no model family is called \"", *type, "\""));
 }
 
+absl::StatusOr<FamilyEngine> EngineFor(const std::string& folder, const ModelOptions& options) {
+  absl::StatusOr<const Family*> family = FamilyOf(folder);
+  if (!family.ok()) return family.status();
+  if (!options.gpu) return (*family)->cpu;
+  if ((*family)->gpu != nullptr) return *(*family)->gpu;
+  return Error(absl::StatusCode::kUnimplemented, "NOT_SUPPORTED",
+               absl::StrCat(folder, ": models of the family ", (*family)->type,
+                            " do not run on a GPU: serve others with --models, or use --device "
+                            "cpu"));
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<std::unique_ptr<Model>>> OpenModelFolder(const std::string& folder,
                                                                     const ModelOptions& options) {
-  absl::StatusOr<const Family*> family = FamilyOf(folder);
-  if (!family.ok()) return family.status();
-  return (*family)->open(folder, options);
+  absl::StatusOr<FamilyEngine> engine = EngineFor(folder, options);
+  if (!engine.ok()) return engine.status();
+  return engine->open(folder, options);
 }
 
 absl::StatusOr<ModelInfo> DescribeModelFolder(const std::string& folder,
                                               const ModelOptions& options) {
-  absl::StatusOr<const Family*> family = FamilyOf(folder);
-  if (!family.ok()) return family.status();
-  return (*family)->describe(folder, options);
+  absl::StatusOr<FamilyEngine> engine = EngineFor(folder, options);
+  if (!engine.ok()) return engine.status();
+  return engine->describe(folder, options);
 }
 
 absl::StatusOr<ModelFiles> LookIntoModelFolder(const std::string& folder) {

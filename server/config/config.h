@@ -23,9 +23,11 @@ struct Config {
   std::string models_dir;                         // empty: FindModelsDir() looks for it
   std::vector<std::string> models;                // empty: every model of the folder
   std::vector<std::string> lazy_models;           // of these, and besides
-  std::string device = "cpu";                     // or "cuda", "cuda:N"
+  std::string device = "cpu";                     // or "cuda", "cuda:N", "cuda:N,M"
   std::string cuda_plugin;                        // empty: looked for (server/device.h)
-  int lanes = 0;                                  // 0: one for each core
+  std::string dtype = "fp32";                     // on a GPU also "tf32", "fp16", "bf16"
+  std::string mode = "graph";                     // on a GPU; or "eager"
+  int lanes = 0;                                  // 0: one for each core, or each GPU
   int max_batch = 0;                              // sessions in one step; 0: the model's own
   int max_streams = 0;  // streams admitted at once, per model and lane; 0: the model's own
   absl::Duration max_lead = absl::Seconds(4);
@@ -64,8 +66,9 @@ struct Config {
   std::string token_secret;
 };
 
-// Of "cpu", "cuda" or "cuda:N" the number of the GPU, -1 for none; nullopt: that is no device.
-std::optional<int> GpuOf(absl::string_view device);
+// Of "cpu", "cuda" or "cuda:N,M" the numbers of the GPUs, none for the CPU and 0 for "cuda";
+// nullopt: that is no device.
+std::optional<std::vector<int>> GpusOf(absl::string_view device);
 
 // Reads YAML `text`; `name` is for messages. An unknown or repeated key, a value of the wrong kind
 // or out of range is kInvalidArgument with "name:line: ..." and, for a key, the nearest known one.

@@ -24,10 +24,10 @@ bool IsAddress(absl::string_view text) {
          absl::SimpleAtoi(text.substr(colon + 1), &port) && port >= 0 && port <= 65535;
 }
 
-bool IsDevice(absl::string_view text) { return GpuOf(text).has_value(); }
+bool IsDevice(absl::string_view text) { return GpusOf(text).has_value(); }
 
 constexpr TextForm kAddress = {IsAddress, "host:port with a port of 0 to 65535"};
-constexpr TextForm kDevice = {IsDevice, "cpu, cuda or cuda:N"};
+constexpr TextForm kDevice = {IsDevice, "cpu, cuda, cuda:N or cuda:N,M"};
 
 struct Setter {
   const ConfigField& field;
@@ -128,15 +128,25 @@ absl::Span<const ConfigField> ConfigFields() {
                "those of --models are",
        .member = &Config::lazy_models},
       {.key = "device",
-       .help = "Where models run: cpu, or cuda or cuda:N for a GPU, the first one being 0",
+       .help = "Where models run: cpu, or cuda, cuda:N or cuda:N,M for GPUs, the first one being 0",
        .member = &Config::device,
        .form = &kDevice},
       {.key = "cuda_plugin",
        .help =
            "Path of libfirstbyte_cuda.so; empty: the one beside the program or in lib/firstbyte",
        .member = &Config::cuda_plugin},
+      {.key = "dtype",
+       .help = "Numbers in which models multiply on a GPU; a model that does not run in them is "
+               "refused. The CPU has fp32",
+       .member = &Config::dtype,
+       .choices = {"fp32", "tf32", "fp16", "bf16"}},
+      {.key = "mode",
+       .help = "On a GPU: steps recorded as graphs at start, or each kernel given anew",
+       .member = &Config::mode,
+       .choices = {"graph", "eager"}},
       {.key = "lanes",
-       .help = "Threads that run models, each with its own batch; 0: one for each core it may use",
+       .help = "Threads that run models, each with its own batch; 0: one for each core it may use, "
+               "or for each GPU",
        .member = &Config::lanes,
        .min = 0,
        .max = 64},
@@ -300,14 +310,18 @@ absl::Status SetField(const ConfigField& field, absl::string_view text, Config* 
   return std::visit(Setter{field, text, config}, field.member);
 }
 
-std::optional<int> GpuOf(absl::string_view device) {
-  int index = 0;
-  if (device == "cpu") return -1;
-  if (!absl::ConsumePrefix(&device, "cuda")) return std::nullopt;
-  if (device.empty()) return 0;
-  if (!absl::ConsumePrefix(&device, ":") || !absl::SimpleAtoi(device, &index)) return std::nullopt;
-  // Written as we would.
-  return index >= 0 && absl::StrCat(index) == device ? std::optional<int>(index) : std::nullopt;
+std::optional<std::vector<int>> GpusOf(absl::string_view device) {
+  std::vector<int> gpus;
+  if (device == "cpu") return gpus;
+  if (device == "cuda") return std::vector<int>{0};
+  if (!absl::ConsumePrefix(&device, "cuda:")) return std::nullopt;
+  for (absl::string_view text : absl::StrSplit(device, ',')) {
+    int index = 0;
+    if (!absl::SimpleAtoi(text, &index) || index < 0) return std::nullopt;
+    if (absl::StrCat(index) != text) return std::nullopt;  // not written as we would
+    gpus.push_back(index);
+  }
+  return gpus;
 }
 
 std::string FieldText(const ConfigField& field, const Config& config) {

@@ -105,14 +105,24 @@ class FirstbytedTest(unittest.TestCase):
                 ("", "cuda", __file__, "the CUDA plugin cannot be loaded"),
                 ("other-abi", "cuda", FAKE_CUDA, "this server wants"),
                 ("no-driver", "cuda", FAKE_CUDA, "no NVIDIA driver"),
-                ("", "cuda:1", FAKE_CUDA, "no GPU 1"),
-                ("", "cuda:0", FAKE_CUDA, "no model runs on it yet")):
+                ("", "cuda:1", FAKE_CUDA, "no GPU 1")):
             with self.subTest(words=words):
                 os.environ["FIRSTBYTE_FAKE_CUDA"] = fake
                 refused = run("--device", device, "--cuda-plugin", plugin, *NOWHERE)
                 self.assertEqual(refused.returncode, 2)
                 self.assertRegex(refused.stderr, r"^firstbyted: .*--device cpu\n$")
                 self.assertIn(words, refused.stderr)
+
+    def test_what_does_not_run_on_a_device_is_refused_by_name(self):
+        os.environ["FIRSTBYTE_FAKE_CUDA"] = ""
+        gpu = ("--device", "cuda", "--cuda-plugin", FAKE_CUDA, *NOWHERE)
+        scripted = run("--models", "scripted", *gpu)
+        self.assertEqual(scripted.returncode, 1)
+        self.assertIn("scripted models do not run on a GPU", scripted.stderr)
+        cpu = run("--dtype", "bf16", *NOWHERE)
+        self.assertEqual((cpu.returncode, cpu.stderr),
+                         (2, "firstbyted: on the CPU models run in fp32, not in bf16: "
+                             "leave --dtype out, or use --device cuda\n"))
 
     def test_a_missing_model_is_explained(self):
         missing = run("--models", "nobody", *NOWHERE)

@@ -41,6 +41,11 @@ class GpuDit {
   absl::Status FinishDenoise(Ticket ticket, absl::Span<const PassRow> rows);
   absl::Status FinishCommit(Ticket ticket);
 
+  // The rings on the device: [slots, heads, capacity() tokens, 64] of a layer.
+  float* keys(int layer) const { return blocks_[layer].keys.get(); }
+  float* values(int layer) const { return blocks_[layer].values.get(); }
+  int capacity() const { return capacity_; }
+
  private:
   // Places in the memory that a pass is filled into, in bytes.
   struct Inputs {

@@ -3,35 +3,74 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/error.h"
+#include "model/io/safetensors.h"
+#include "model/no_memory.h"
 
 namespace firstbyte::state_dit {
 namespace {
 
-absl::Status NotYet() {
-  return Error(absl::StatusCode::kUnimplemented, "NOT_SUPPORTED",
-               "worlds on a GPU are not saved yet");
-}
-
-class GpuWorldSession : public WorldSession {
- public:
-  using WorldSession::WorldSession;
-  absl::StatusOr<std::string> Save() const override { return NotYet(); }
-};
+constexpr int64_t kPixels = int64_t{3} * kPicture * kPicture;
 
 }  // namespace
 
-GpuStateDit::GpuStateDit(std::shared_ptr<const World> world, std::unique_ptr<GpuDit> dit,
+GpuStateDit::UnderWay::UnderWay(int max_batch) : step(max_batch), pixels(kPixels * max_batch) {
+  pictures.reserve(max_batch);
+}
+
+ModelInfo GpuStateDit::Describe(const Config& config, const LaneSize& size) {
+  ModelInfo info = StateDit::Describe(config, size);
+  info.steps_under_way = kStepsUnderWay;
+  return info;
+}
+
+absl::StatusOr<std::unique_ptr<GpuStateDit>> GpuStateDit::Create(std::shared_ptr<const World> world,
+                                                                 const std::string& folder,
+                                                                 std::unique_ptr<cuda::Gpu> gpu,
+                                                                 const LaneSize& size,
+                                                                 const cuda::GpuOptions& options) {
+  return OrNoMemory(
+      absl::StrCat("opening ", folder), [&]() -> absl::StatusOr<std::unique_ptr<GpuStateDit>> {
+        std::unique_ptr<GpuStateDit> model(new GpuStateDit(std::move(world), std::move(gpu), size));
+        absl::Status status = model->Load(folder, options);
+        if (!status.ok()) return status;
+        return model;
+      });
+}
+
+GpuStateDit::GpuStateDit(std::shared_ptr<const World> world, std::unique_ptr<cuda::Gpu> gpu,
                          const LaneSize& size)
     : OverlappedModel(size.slots),
       world_(std::move(world)),
-      dit_(std::move(dit)),
-      no_rings_(world_->config.dit, /*slots=*/0),
-      info_(StateDit::Describe(world_->config, size)),
+      gpu_(std::move(gpu)),
+      info_(Describe(world_->config, size)),
       steps_(*world_, size.max_batch),
       under_way_{UnderWay(size.max_batch), UnderWay(size.max_batch)} {
   info_.version = world_->version;
-  info_.steps_under_way = kStepsUnderWay;
+}
+
+absl::Status GpuStateDit::Load(const std::string& folder, const cuda::GpuOptions& options) {
+  absl::StatusOr<SafeTensors> file = SafeTensors::Open(folder + "/model.safetensors");
+  if (!file.ok()) return file.status();
+  const Config& config = world_->config;
+  nn::WeightLoader weights(*file, *world_->kernels);
+  absl::Status status = cuda::Take(GpuDit::Create(gpu_.get(), config, world_->dit, &weights,
+                                                  {.slots = info_.slots,
+                                                   .max_batch = info_.max_batch,
+                                                   .mode = options.mode,
+                                                   .number = options.number}),
+                                   &dit_);
+  if (!weights.status().ok()) return weights.status();
+  if (!status.ok()) return status;
+  status = cuda::Take(
+      GpuDecoder::Create(
+          gpu_.get(), config, &weights,
+          {.max_batch = info_.max_batch, .mode = options.mode, .number = options.number}),
+      &decoder_);
+  if (!weights.status().ok()) return weights.status();
+  status.Update(cuda::Take(GpuRings::Create(gpu_.get(), config.dit, dit_.get()), &rings_));
+  return status;
 }
 
 absl::StatusOr<std::unique_ptr<Prepared>> GpuStateDit::Prepare(const RawInput& input) const {
@@ -40,34 +79,42 @@ absl::StatusOr<std::unique_ptr<Prepared>> GpuStateDit::Prepare(const RawInput& i
 
 absl::StatusOr<std::unique_ptr<Session>> GpuStateDit::NewSession(const SessionSpec& spec,
                                                                  Slot slot) {
-  if (spec.state != nullptr) return NotYet();
-  auto session = std::make_unique<GpuWorldSession>(*world_, no_rings_, std::move(slot));
-  absl::Status begun = StateDit::Begin(*world_, spec, session.get());
-  if (!begun.ok()) return begun;
-  return session;
+  return StateDit::OpenSession(*world_, *rings_, spec, std::move(slot));
+}
+
+absl::StatusOr<Ticket> GpuStateDit::StartPass(UnderWay* mine) {
+  steps_.Fill(&mine->step);
+  return mine->step.stage == Stage::kGenerate ? dit_->Denoise(mine->step.passes)
+                                              : dit_->Commit(mine->step.passes);
+}
+
+absl::StatusOr<Ticket> GpuStateDit::StartDecode(UnderWay* mine) {
+  mine->pictures.clear();
+  float* pixels = mine->pixels.data();
+  for (const WorldSession* session : mine->step.running) {
+    mine->pictures.push_back({session->slot(), session->latents(), pixels});
+    pixels += kPixels;
+  }
+  return decoder_->Decode(mine->pictures);
 }
 
 absl::Status GpuStateDit::Start(const Step& step) {
   UnderWay& mine = under_way_[step.place];
-  mine.ticket.reset();
   WorldSteps::Choose(step.stage, step.batch, &mine.step);
-  if (step.stage == Stage::kDecode) {
-    steps_.Decode(mine.step);  // while the device has the step before
-    return absl::OkStatus();
-  }
-  steps_.Fill(&mine.step);
-  absl::StatusOr<Ticket> ticket = step.stage == Stage::kGenerate ? dit_->Denoise(mine.step.passes)
-                                                                 : dit_->Commit(mine.step.passes);
-  if (ticket.ok()) mine.ticket = *ticket;
-  return ticket.status();
+  return cuda::Take(step.stage == Stage::kDecode ? StartDecode(&mine) : StartPass(&mine),
+                    &mine.ticket);
 }
 
 absl::Status GpuStateDit::Read(const Step& step, absl::Span<absl::Status> statuses) {
   const UnderWay& mine = under_way_[step.place];
-  if (!mine.ticket) return absl::OkStatus();
+  if (step.stage == Stage::kDecode) {
+    absl::Status status = decoder_->Finish(mine.ticket, mine.pictures);
+    if (status.ok()) WorldSteps::FinishDecode(mine.step, mine.pixels.data());
+    return status;
+  }
   absl::Status status = step.stage == Stage::kGenerate
-                            ? dit_->FinishDenoise(*mine.ticket, mine.step.passes)
-                            : dit_->FinishCommit(*mine.ticket);
+                            ? dit_->FinishDenoise(mine.ticket, mine.step.passes)
+                            : dit_->FinishCommit(mine.ticket);
   if (status.ok()) WorldSteps::Finish(mine.step, statuses);
   return status;
 }

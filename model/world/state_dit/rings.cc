@@ -1,12 +1,12 @@
 #include "model/world/state_dit/rings.h"
 
-#include <bit>
 #include <cstring>
 
 namespace firstbyte::state_dit {
 
 Rings::Rings(const DitConfig& c, int slots)
-    : layers_(c.layers),
+    : RingMemory(c),
+      layers_(c.layers),
       heads_(c.heads),
       window_(c.window),
       capacity_(((c.window + 1) * kTokens + 15) / 16 * 16),
@@ -25,10 +25,6 @@ void Rings::TakeTail(int slot, int layer, int place) const {
   }
 }
 
-int64_t Rings::SavedBytes(int frames) const {
-  return int64_t{8} * layers_ * heads_ * kHeadDim * frames * kTokens;
-}
-
 template <typename Visit>
 void Rings::ForEachRun(int slot, int frames, Visit visit) const {
   const int64_t tokens = int64_t{1} * frames * kTokens;
@@ -41,25 +37,20 @@ void Rings::ForEachRun(int slot, int frames, Visit visit) const {
   }
 }
 
-void Rings::Save(int slot, int frames, char* out) const {
+absl::Status Rings::Save(int slot, int frames, char* out) const {
   ForEachRun(slot, frames, [&](const float* run, int64_t count) {
     std::memcpy(out, run, sizeof(float) * count);
     out += sizeof(float) * count;
   });
+  return absl::OkStatus();
 }
 
-bool Rings::Restore(int slot, int frames, const char* saved) const {
-  uint32_t broken = 0;
+absl::Status Rings::Restore(int slot, int frames, const char* saved) const {
   ForEachRun(slot, frames, [&](float* run, int64_t count) {
     std::memcpy(run, saved, sizeof(float) * count);
     saved += sizeof(float) * count;
-    // In whole numbers, so that the compiler makes vectors of it: the lane waits for this.
-    constexpr uint32_t kExponent = 0x7f800000;
-    for (int64_t i = 0; i < count; ++i) {
-      broken |= (std::bit_cast<uint32_t>(run[i]) & kExponent) == kExponent ? 1 : 0;
-    }
   });
-  return broken == 0;
+  return absl::OkStatus();
 }
 
 }  // namespace firstbyte::state_dit

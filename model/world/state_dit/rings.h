@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "absl/status/status.h"
 #include "model/nn/tensor.h"
 #include "model/world/state_dit/config.h"
 
@@ -22,10 +23,27 @@ struct RingIndex {
   int next(int window) const { return static_cast<int>(committed % window); }
 };
 
-class Rings {
+// A lane's rings as far as saving a session goes, wherever they are. The bytes are the floats of
+// the first `frames` places, layer by layer: keys [heads, 64, tokens], values [heads, tokens, 64].
+class RingMemory {
  public:
   static constexpr int kHeadDim = 64;
 
+  explicit RingMemory(const DitConfig& config)
+      : frame_bytes_(int64_t{8} * config.layers * config.heads * kHeadDim * kTokens) {}
+  virtual ~RingMemory() = default;
+
+  int64_t SavedBytes(int frames) const { return frame_bytes_ * frames; }
+  // The errors are those of where they are: there are none on the CPU.
+  virtual absl::Status Save(int slot, int frames, char* out) const = 0;
+  virtual absl::Status Restore(int slot, int frames, const char* saved) const = 0;
+
+ private:
+  const int64_t frame_bytes_;
+};
+
+class Rings : public RingMemory {
+ public:
   Rings(const DitConfig& config, int slots);
 
   float* keys(int slot, int layer) const { return data_.data() + Offset(slot, layer, 0); }
@@ -36,10 +54,8 @@ class Rings {
   // Moves the tail's frame to `place`, in one layer.
   void TakeTail(int slot, int layer, int place) const;
 
-  // The first `frames` places of a slot as bytes, and back: false when a value is not finite.
-  int64_t SavedBytes(int frames) const;
-  void Save(int slot, int frames, char* out) const;
-  bool Restore(int slot, int frames, const char* saved) const;
+  absl::Status Save(int slot, int frames, char* out) const override;
+  absl::Status Restore(int slot, int frames, const char* saved) const override;
 
   int64_t slot_bytes() const { return int64_t{8} * layers_ * ring_; }
 

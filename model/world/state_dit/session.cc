@@ -20,7 +20,7 @@ bool AllFinite(absl::Span<const float> values) {
 
 }  // namespace
 
-WorldSession::WorldSession(const World& world, const Rings& rings, Slot slot)
+WorldSession::WorldSession(const World& world, const RingMemory& rings, Slot slot)
     : world_(world), rings_(rings), slot_(std::move(slot)) {
   const Config& c = world_.config;
   const int video = kVideoTokens * c.latent_channels, audio = c.audio_channels;

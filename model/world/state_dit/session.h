@@ -32,10 +32,10 @@ struct Memory {
 class WorldSession : public Session {
  public:
   // `world` and `rings` must outlive it.
-  WorldSession(const World& world, const Rings& rings, Slot slot);
+  WorldSession(const World& world, const RingMemory& rings, Slot slot);
 
   // One of the two, once, before anything else. Restore: DATA_LOSS when the state does not hold
-  // together.
+  // together, else what the rings say.
   void Begin(const Scene& scene, uint64_t seed);
   absl::Status Restore(const std::string& state);
 
@@ -55,6 +55,7 @@ class WorldSession : public Session {
   PassRow NextPass();
   absl::Status FinishDenoise();
   void FinishCommit();
+  int slot() const { return slot_.index(); }
   const float* latents() const { return video_.data(); }
   const float* audio_code() const { return audio_.data(); }
   void FinishDecode(const float* pixels);  // [64, 64, 3]
@@ -64,7 +65,7 @@ class WorldSession : public Session {
   int last_place() const { return static_cast<int>((ring_.committed - 1) % window()); }
   const Memory& memory() const { return memories_[last_place()]; }
   const float* estimate() const { return estimate_.data(); }
-  const Rings& rings() const { return rings_; }
+  const RingMemory& rings() const { return rings_; }
 
  private:
   enum class Phase { kIdle, kPrefill, kDenoise, kDecode, kCommit };
@@ -79,7 +80,7 @@ class WorldSession : public Session {
   int window() const { return world_.config.dit.window; }
 
   const World& world_;
-  const Rings& rings_;
+  const RingMemory& rings_;
   const Slot slot_;
 
   // Saved.

@@ -63,7 +63,10 @@ StateDit::StateDit(std::shared_ptr<const World> world, const LaneSize& size)
       info_(InfoOf(*world_, size)),
       steps_(*world_, size.max_batch),
       dit_(world_->config, size.max_batch),
-      step_(size.max_batch) {}
+      decoder_(world_->config, size.max_batch),
+      step_(size.max_batch) {
+  latents_.reserve(size.max_batch);
+}
 
 absl::StatusOr<std::unique_ptr<Prepared>> StateDit::PrepareFor(const World& world,
                                                                const RawInput& input) {
@@ -88,18 +91,31 @@ absl::Status StateDit::Begin(const World& world, const SessionSpec& spec, WorldS
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<Session>> StateDit::NewSession(const SessionSpec& spec, Slot slot) {
-  auto session = std::make_unique<WorldSession>(*world_, rings_, std::move(slot));
+absl::StatusOr<std::unique_ptr<Session>> StateDit::OpenSession(const World& world,
+                                                               const RingMemory& rings,
+                                                               const SessionSpec& spec, Slot slot) {
+  auto session = std::make_unique<WorldSession>(world, rings, std::move(slot));
   absl::Status begun =
-      spec.state != nullptr ? session->Restore(*spec.state) : Begin(*world_, spec, session.get());
+      spec.state != nullptr ? session->Restore(*spec.state) : Begin(world, spec, session.get());
   if (!begun.ok()) return begun;
   return session;
+}
+
+absl::StatusOr<std::unique_ptr<Session>> StateDit::NewSession(const SessionSpec& spec, Slot slot) {
+  return OpenSession(*world_, rings_, spec, std::move(slot));
+}
+
+void StateDit::Decode() {
+  latents_.clear();
+  for (WorldSession* session : step_.running) latents_.push_back(session->latents());
+  world_->decoder.Run(latents_, &decoder_);
+  WorldSteps::FinishDecode(step_, decoder_.pixels.data());
 }
 
 void StateDit::Run(Stage stage, absl::Span<Session* const> batch, int,
                    absl::Span<absl::Status> statuses) {
   if (!WorldSteps::Choose(stage, batch, &step_)) return;
-  if (stage == Stage::kDecode) return steps_.Decode(step_);
+  if (stage == Stage::kDecode) return Decode();
   steps_.Fill(&step_);
   if (stage == Stage::kGenerate) {
     world_->dit.Denoise(step_.passes, rings_, &dit_);

@@ -28,10 +28,13 @@ class StateDit : public SlottedModel {
   static absl::StatusOr<std::unique_ptr<StateDit>> Create(std::shared_ptr<const World> world,
                                                           const LaneSize& size);
 
-  // What is the same wherever its steps run. Begin: as the spec says, which has no saved state.
+  // What is the same wherever its steps run.
   static absl::StatusOr<std::unique_ptr<Prepared>> PrepareFor(const World& world,
                                                               const RawInput& input);
-  static absl::Status Begin(const World& world, const SessionSpec& spec, WorldSession* session);
+  // As the spec says; `world` and `rings` outlive it.
+  static absl::StatusOr<std::unique_ptr<Session>> OpenSession(const World& world,
+                                                              const RingMemory& rings,
+                                                              const SessionSpec& spec, Slot slot);
 
   const ModelInfo& info() const override { return info_; }
   absl::StatusOr<std::unique_ptr<Prepared>> Prepare(const RawInput& input) const override;
@@ -43,12 +46,17 @@ class StateDit : public SlottedModel {
   void Run(Stage stage, absl::Span<Session* const> batch, int frames,
            absl::Span<absl::Status> statuses) override;
 
+  static absl::Status Begin(const World& world, const SessionSpec& spec, WorldSession* session);
+  void Decode();
+
   const std::shared_ptr<const World> world_;
   Rings rings_;
   ModelInfo info_;
   WorldSteps steps_;
   Dit::Buffers dit_;
+  Decoder::Buffers decoder_;
   WorldStep step_;
+  std::vector<const float*> latents_;
 };
 
 }  // namespace firstbyte::state_dit

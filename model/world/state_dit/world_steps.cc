@@ -9,13 +9,9 @@ WorldStep::WorldStep(int max_batch) {
 }
 
 WorldSteps::WorldSteps(const World& world, int max_batch)
-    : world_(world),
-      dynamics_(world.config, max_batch),
-      views_(world.config, max_batch),
-      decoder_(world.config, max_batch) {
+    : world_(world), dynamics_(world.config, max_batch), views_(world.config, max_batch) {
   moves_.reserve(max_batch);
   views_wanted_.reserve(max_batch);
-  latents_.reserve(max_batch);
 }
 
 bool WorldSteps::Choose(Stage stage, absl::Span<Session* const> batch, WorldStep* step) {
@@ -68,12 +64,10 @@ void WorldSteps::Finish(const WorldStep& step, absl::Span<absl::Status> statuses
   }
 }
 
-void WorldSteps::Decode(const WorldStep& step) {
-  latents_.clear();
-  for (WorldSession* session : step.running) latents_.push_back(session->latents());
-  world_.decoder.Run(latents_, &decoder_);
-  for (size_t i = 0; i < step.running.size(); ++i) {
-    step.running[i]->FinishDecode(decoder_.pixels.data() + i * kPicture * kPicture * 3);
+void WorldSteps::FinishDecode(const WorldStep& step, const float* pixels) {
+  for (WorldSession* session : step.running) {
+    session->FinishDecode(pixels);
+    pixels += kPicture * kPicture * 3;
   }
 }
 

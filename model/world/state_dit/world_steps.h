@@ -1,6 +1,7 @@
-// What the CPU does of a step, wherever its transformer runs: moves, views, rows and pictures.
+// What the CPU does of a step, wherever its networks run: moves, views, rows.
 //
-//   Choose -> Fill -> the DiT's pass over step.passes -> Finish, or Choose -> Decode
+//   Choose -> Fill -> the DiT's pass over step.passes -> Finish
+//   Choose -> the decoder, of the latents of step.running -> FinishDecode
 // Made once for a lane; not thread-safe.
 #pragma once
 
@@ -34,7 +35,8 @@ class WorldSteps {
   void Fill(WorldStep* step);
   // The DiT's outputs have been written. statuses: parallel to the batch.
   static void Finish(const WorldStep& step, absl::Span<absl::Status> statuses);
-  void Decode(const WorldStep& step);
+  // `pixels`: [64, 64, 3] of each running session.
+  static void FinishDecode(const WorldStep& step, const float* pixels);
 
  private:
   void Move(const WorldStep& step);
@@ -43,10 +45,8 @@ class WorldSteps {
   const World& world_;
   Dynamics::Buffers dynamics_;
   Renderer::Buffers views_;
-  Decoder::Buffers decoder_;
   std::vector<MoveRow> moves_;
   std::vector<Renderer::Place> views_wanted_;
-  std::vector<const float*> latents_;
 };
 
 }  // namespace firstbyte::state_dit

@@ -22,7 +22,40 @@ int MostPlaces(const Config& c) {
   return most;
 }
 
+// Calls f(where a number of a key is in a packed frame, where of a value, where plainly).
+template <typename Function>
+void ForEachNumber(const Config& c, int64_t token_stride, int64_t head_stride, Function f) {
+  const int tokens = c.tokens(), head_dim = c.head_dim();
+  for (int token = 0; token < tokens; ++token) {
+    for (int h = 0; h < c.n_kv_heads; ++h) {
+      const int64_t head = h * (KeyFloats(c) + ValueFloats(c));
+      const int64_t key = head + token / kPanel * kPanel * head_dim + token % kPanel;
+      const int64_t value = head + KeyFloats(c) + token * kPanel;
+      const int64_t plain = token * token_stride + h * head_stride;
+      for (int i = 0; i < head_dim; ++i) {
+        f(key + i * kPanel, value + i / kPanel * int64_t{tokens} * kPanel + i % kPanel, plain + i);
+      }
+    }
+  }
+}
+
 }  // namespace
+
+void PackFrame(const Config& c, const PlainFrame<const float>& plain, float* frame) {
+  ForEachNumber(c, plain.token_stride, plain.head_stride,
+                [&](int64_t key, int64_t value, int64_t at) {
+                  frame[key] = plain.keys[at];
+                  frame[value] = plain.values[at];
+                });
+}
+
+void UnpackFrame(const Config& c, const float* frame, const PlainFrame<float>& plain) {
+  ForEachNumber(c, plain.token_stride, plain.head_stride,
+                [&](int64_t key, int64_t value, int64_t at) {
+                  plain.keys[at] = frame[key];
+                  plain.values[at] = frame[value];
+                });
+}
 
 int64_t KvCache::FrameFloats(const Config& c) {
   return c.n_kv_heads * (KeyFloats(c) + ValueFloats(c));
@@ -49,6 +82,7 @@ Attention::Buffers::Buffers(const Config& c)
 
 Attention::Attention(const Config& c, const kernels::KernelTable& kernels)
     : kernels_(&kernels),
+      config_(c),
       tokens_(c.tokens()),
       heads_(c.n_heads),
       kv_heads_(c.n_kv_heads),
@@ -58,20 +92,8 @@ Attention::Attention(const Config& c, const kernels::KernelTable& kernels)
       value_floats_(ValueFloats(c)) {}
 
 void Attention::Store(const float* qkv, float* frame) const {
-  const int q_size = heads_ * head_dim_, kv_size = kv_heads_ * head_dim_;
-  for (int token = 0; token < tokens_; ++token, qkv += stride_) {
-    float* head = frame;
-    for (int h = 0; h < kv_heads_; ++h, head += key_floats_ + value_floats_) {
-      const float* k = qkv + q_size + h * head_dim_;
-      const float* v = k + kv_size;
-      float* keys = head + token / kPanel * kPanel * head_dim_ + token % kPanel;
-      for (int i = 0; i < head_dim_; ++i) keys[i * kPanel] = k[i];
-      float* values = head + key_floats_ + token * kPanel;
-      for (int i = 0; i < head_dim_; ++i) {
-        values[i / kPanel * static_cast<int64_t>(tokens_) * kPanel + i % kPanel] = v[i];
-      }
-    }
-  }
+  const float* keys = qkv + heads_ * head_dim_;
+  PackFrame(config_, {keys, keys + kv_heads_ * head_dim_, stride_, head_dim_}, frame);
 }
 
 // q and out are rows of one head, `stride_` and d_model apart.

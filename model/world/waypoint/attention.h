@@ -33,6 +33,17 @@ class KvCache {
   nn::Tensor data_;
 };
 
+// A frame's keys and values, plainly: token t of kv head h has head_dim numbers at
+// t * token_stride + h * head_stride of both arrays.
+template <typename Float>
+struct PlainFrame {
+  Float *keys, *values;
+  int64_t token_stride, head_stride;
+};
+// To and from a frame of the cache.
+void PackFrame(const Config& config, const PlainFrame<const float>& plain, float* frame);
+void UnpackFrame(const Config& config, const float* frame, const PlainFrame<float>& plain);
+
 class Attention {
  public:
   // Workspace of a lane.
@@ -58,6 +69,7 @@ class Attention {
                Buffers* buffers, float* out) const;
 
   const kernels::KernelTable* kernels_ = nullptr;
+  Config config_{};
   int tokens_ = 0, heads_ = 0, kv_heads_ = 0, head_dim_ = 0, stride_ = 0;
   int64_t key_floats_ = 0, value_floats_ = 0;  // of one kv head of a frame
 };

@@ -220,11 +220,6 @@ bool Config::is_global(int layer) const {
   return (layer - global_attn_offset % global_attn_period) % global_attn_period == 0;
 }
 
-Ring Config::ring(int layer) const {
-  if (is_global(layer)) return {global_window / global_pinned_dilation, global_pinned_dilation};
-  return {local_window, 1};
-}
-
 // 512 x 1024 stands for 720 x 1280, 256 x 512 for 360 x 640.
 int Config::picture_height() const {
   return auto_aspect_ratio ? decoded_height() * 45 / 32 : decoded_height();

@@ -53,7 +53,11 @@ struct Config {
   int time_stride() const { return base_fps * kFramesPerLatent / inference_fps; }
   bool is_global(int layer) const;
   bool has_control(int layer) const { return layer % ctrl_conditioning_period == 0; }
-  Ring ring(int layer) const;
+  Ring local_ring() const { return {local_window, 1}; }
+  Ring global_ring() const {
+    return {global_window / global_pinned_dilation, global_pinned_dilation};
+  }
+  Ring ring(int layer) const { return is_global(layer) ? global_ring() : local_ring(); }
   // Pictures: what the autoencoder makes, and what players see.
   int decoded_height() const { return latent_height() * kPixelsPerLatent; }
   int decoded_width() const { return latent_width() * kPixelsPerLatent; }

@@ -1,59 +1,21 @@
 #include "model/world/waypoint/dit.h"
 
 #include <algorithm>
-#include <limits>
 #include <string>
 
-#include "absl/strings/str_cat.h"
+#include "model/world/waypoint/dit_weights.h"
 #include "model/world/waypoint/ops.h"
 
 namespace firstbyte::waypoint {
 namespace {
 
-// PyTorch's default: the norms have no epsilon of their own.
-constexpr float kEpsilon = std::numeric_limits<float>::epsilon();
-
 nn::RmsNorm PlainNorm(const nn::KernelTable& kernels, int size) {
   return nn::RmsNorm(kernels, std::vector<float>(size, 1.0f), kEpsilon);
 }
 
-nn::Linear LoadPatchify(const Config& c, const nn::KernelTable& kernels,
-                        nn::WeightLoader* weights) {
-  const std::vector<float> weight = weights->LoadTensor(
-      "patchify.weight", {c.d_model, c.channels, c.patch_height, c.patch_width});
-  if (!weights->status().ok()) return {};
-  return nn::Linear(kernels, weight, {}, c.d_model, c.token_latents());
-}
-
-// Stored as a transposed convolution, [d_model, channels, height, width] with a bias a channel.
-nn::Linear LoadUnpatchify(const Config& c, const nn::KernelTable& kernels,
-                          nn::WeightLoader* weights) {
-  const std::vector<float> stored = weights->LoadTensor(
-      "unpatchify.weight", {c.d_model, c.channels, c.patch_height, c.patch_width});
-  const std::vector<float> bias = weights->LoadVector("unpatchify.bias", c.channels);
-  if (!weights->status().ok()) return {};
-  const int n = c.token_latents(), cells = c.patch_height * c.patch_width;
-  std::vector<float> weight(stored.size()), spread(n);
-  for (int row = 0; row < n; ++row) {
-    spread[row] = bias[row / cells];
-    for (int i = 0; i < c.d_model; ++i) {
-      weight[static_cast<size_t>(row) * c.d_model + i] = stored[static_cast<size_t>(i) * n + row];
-    }
-  }
-  return nn::Linear(kernels, weight, spread, n, c.d_model);
-}
-
-nn::Linear LoadQkv(const Config& c, const std::string& prefix, const nn::KernelTable& kernels,
-                   nn::WeightLoader* weights) {
-  std::vector<float> stacked;
-  for (const char* name : {"q", "k", "v"}) {
-    const int n = *name == 'q' ? c.d_model : c.kv_size();
-    std::vector<float> part =
-        weights->LoadTensor(absl::StrCat(prefix, name, "_proj.weight"), {n, c.d_model});
-    stacked.insert(stacked.end(), part.begin(), part.end());
-  }
-  if (!weights->status().ok()) return {};
-  return nn::Linear(kernels, stacked, {}, c.d_model + 2 * c.kv_size(), c.d_model);
+nn::Linear ToLinear(const nn::KernelTable& kernels, const Matrix& matrix, int n, int k) {
+  if (matrix.weight.empty()) return {};
+  return nn::Linear(kernels, matrix.weight, matrix.bias, n, k);
 }
 
 }  // namespace
@@ -83,8 +45,10 @@ Dit::Dit(const Config& config, const SafeTensors& file, const nn::KernelTable& k
       attention_(config, kernels),
       norm_(PlainNorm(kernels, config.d_model)),
       head_norm_(PlainNorm(kernels, config.head_dim())),
-      patchify_(LoadPatchify(config, kernels, weights)),
-      unpatchify_(LoadUnpatchify(config, kernels, weights)) {
+      patchify_(
+          ToLinear(kernels, LoadPatchify(config, weights), config.d_model, config.token_latents())),
+      unpatchify_(ToLinear(kernels, LoadUnpatchify(config, weights), config.token_latents(),
+                           config.d_model)) {
   const int d = config.d_model, hidden = d * config.mlp_ratio;
   control1_ = weights->LoadLinear("ctrl_emb.mlp.fc1", hidden, config.controls(), nn::Bias::kNo);
   control2_ = weights->LoadLinear("ctrl_emb.mlp.fc2", d, hidden, nn::Bias::kNo);
@@ -93,17 +57,16 @@ Dit::Dit(const Config& config, const SafeTensors& file, const nn::KernelTable& k
 
 Dit::Layer Dit::LoadLayer(int index, nn::WeightLoader* weights) const {
   const int d = config_.d_model, hidden = d * config_.mlp_ratio;
-  const std::string prefix = absl::StrCat("transformer.blocks.", index, ".");
+  const std::string prefix = BlockPrefix(index);
   auto linear = [&](const char* name, int n, int k) {
     return weights->LoadLinear(prefix + name, n, k, nn::Bias::kNo);
   };
   Layer layer;
-  layer.qkv = LoadQkv(config_, prefix + "attn.", *kernels_, weights);
+  layer.qkv = ToLinear(*kernels_, LoadQkv(config_, index, weights), d + 2 * config_.kv_size(), d);
   layer.attention_out = linear("attn.out_proj", d, d);
   layer.fc1 = linear("dit_mlp.fc1", hidden, d);
   layer.fc2 = linear("dit_mlp.fc2", d, hidden);
-  const std::vector<float> v_lamb = weights->LoadTensor(prefix + "attn.v_lamb", {});
-  if (!v_lamb.empty()) layer.v_lamb = v_lamb[0];
+  layer.v_lamb = LoadValueMix(index, weights);
   if (config_.has_control(index)) {
     layer.fusion = {linear("ctrl_mlpfusion.fc1_x", d, d), linear("ctrl_mlpfusion.fc1_c", d, d),
                     linear("ctrl_mlpfusion.fc2", d, d)};

@@ -32,7 +32,8 @@ struct PassRow {
   const float* controls;  // [2 + n_buttons + 1]: pointer, buttons, sign of scroll
   int64_t frame;          // latent frames since the world's beginning
   int sigma;              // index into the scheduler's sigmas; the last one for kCommit
-  KvCache* cache;         // no two rows may share one
+  int slot;               // of the session; no two rows may share one
+  KvCache* cache;         // the slot's
   float* velocity;        // [tokens, token_latents], for kDenoise
 };
 

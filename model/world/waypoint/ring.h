@@ -31,6 +31,12 @@ struct Ring {
   bool Visible(int64_t frame, int place) const {
     return place < Written(frame) && !(Keeps(frame) && place == PlaceOf(frame));
   }
+
+  // Where a frame is worked on by those who want no gaps in what it sees: a frame that stays, in
+  // the place it will take; another, behind those that are written. It then sees itself and all
+  // others in places 0 .. Seen(n) - 1, whether its pass keeps it or not.
+  int Here(int64_t frame) const { return Keeps(frame) ? PlaceOf(frame) : Written(frame); }
+  int Seen(int64_t frame) const { return std::max(Written(frame), Here(frame) + 1); }
 };
 
 }  // namespace firstbyte::waypoint

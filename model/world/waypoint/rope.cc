@@ -28,6 +28,26 @@ std::vector<double> SpaceFrequencies(const Config& c) {
   return Doubled(frequencies, c.reference_compat);
 }
 
+// Whole turns go in double: in float, a long session would lose the angle's last digits.
+float Turned(double angle) {
+  return static_cast<float>(std::remainder(angle, 2 * std::numbers::pi));
+}
+
+}  // namespace
+
+std::vector<float> SpaceAngles(const Config& c) {
+  const std::vector<double> space = SpaceFrequencies(c);
+  std::vector<float> angles;
+  for (int token = 0; token < c.tokens(); ++token) {
+    // Centres of cells, in (-1, 1).
+    const double x = (2 * (token % c.width) + 1) / static_cast<double>(c.width) - 1;
+    const double y = (2 * (token / c.width) + 1) / static_cast<double>(c.height) - 1;
+    for (double f : space) angles.push_back(Turned(x * f));
+    for (double f : space) angles.push_back(Turned(y * f));
+  }
+  return angles;
+}
+
 std::vector<double> TimeFrequencies(const Config& c) {
   const int pairs = c.head_dim() / 4;
   std::vector<double> frequencies;
@@ -37,27 +57,12 @@ std::vector<double> TimeFrequencies(const Config& c) {
   return Doubled(frequencies, c.reference_compat);
 }
 
-// Whole turns go in double: in float, a long session would lose the angle's last digits.
-float Turned(double angle) {
-  return static_cast<float>(std::remainder(angle, 2 * std::numbers::pi));
-}
-
-}  // namespace
-
 OrthoRope::OrthoRope(const Config& c, const kernels::KernelTable& kernels)
     : kernels_(&kernels),
       tokens_(c.tokens()),
       time_stride_(c.time_stride()),
       time_(TimeFrequencies(c)) {
-  const std::vector<double> space = SpaceFrequencies(c);
-  std::vector<float> angles;
-  for (int token = 0; token < tokens_; ++token) {
-    // Centres of cells, in (-1, 1).
-    const double x = (2 * (token % c.width) + 1) / static_cast<double>(c.width) - 1;
-    const double y = (2 * (token / c.width) + 1) / static_cast<double>(c.height) - 1;
-    for (double f : space) angles.push_back(Turned(x * f));
-    for (double f : space) angles.push_back(Turned(y * f));
-  }
+  const std::vector<float> angles = SpaceAngles(c);
   space_cosines_.resize(angles.size());
   space_sines_.resize(angles.size());
   kernels.sincos(angles.data(), static_cast<int64_t>(angles.size()), space_sines_.data(),

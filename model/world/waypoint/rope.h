@@ -14,6 +14,11 @@
 
 namespace firstbyte::waypoint {
 
+// The parts of the angles, in radians: of each token's place, [tokens, head_dim / 4] of x, then of
+// y; and of a position in time, [head_dim / 4].
+std::vector<float> SpaceAngles(const Config& config);
+std::vector<double> TimeFrequencies(const Config& config);
+
 class OrthoRope {
  public:
   OrthoRope() = default;

@@ -56,11 +56,11 @@ bool GetFloats(int64_t count, absl::string_view* bytes, float* x) {
   return std::all_of(x, x + count, [](float v) { return std::isfinite(v); });
 }
 
-// Calls f(a layer's frames that are written before `frame`, how many floats they are).
+// Calls f(layer, place) for the frames that are written before `frame`.
 template <typename Function>
-void ForEachLayer(const Checkpoint& checkpoint, const KvCache& cache, int64_t frame, Function f) {
-  for (int i = 0; i < checkpoint.config.n_layers; ++i) {
-    f(cache.Frame(i, 0), checkpoint.config.ring(i).Written(frame) * cache.frame_floats());
+void ForEachFrame(const Config& config, int64_t frame, Function f) {
+  for (int i = 0; i < config.n_layers; ++i) {
+    for (int place = 0; place < config.ring(i).Written(frame); ++place) f(i, place);
   }
 }
 
@@ -75,7 +75,7 @@ int64_t StateBytes(const Checkpoint& checkpoint, int64_t frame, bool scene) {
 
 }  // namespace
 
-std::string SaveWorld(const Checkpoint& checkpoint, const Journey& journey, const KvCache& cache) {
+std::string SaveWorld(const Checkpoint& checkpoint, const Journey& journey, ReadFrame read) {
   std::string out;
   out.reserve(StateBytes(checkpoint, journey.frame, !journey.scene.empty()));
   absl::StrAppend(&out, kMagic, checkpoint.version);
@@ -85,14 +85,15 @@ std::string SaveWorld(const Checkpoint& checkpoint, const Journey& journey, cons
   PutNumber((journey.primed ? kPrimed : 0) | (journey.scene.empty() ? 0 : kScene), &out);
   PutFloats(journey.scene.data(), static_cast<int64_t>(journey.scene.size()), &out);
   PutFloats(journey.history.data(), static_cast<int64_t>(journey.history.size()), &out);
-  ForEachLayer(checkpoint, cache, journey.frame,
-               [&](const float* frames, int64_t count) { PutFloats(frames, count, &out); });
+  const int64_t floats = KvCache::FrameFloats(checkpoint.config);
+  ForEachFrame(checkpoint.config, journey.frame,
+               [&](int layer, int place) { PutFloats(read(layer, place), floats, &out); });
   PutNumber(Hash(out), &out);
   return out;
 }
 
 absl::StatusOr<Journey> LoadWorld(const Checkpoint& checkpoint, absl::string_view state,
-                                  KvCache* cache) {
+                                  WriteFrame write) {
   if (state.size() < static_cast<size_t>(kHeaderBytes + kHashBytes)) return Damaged("too short");
   if (state.substr(0, kMagic.size()) != kMagic) return Damaged("not a world of this kind");
   const absl::string_view hashed = state.substr(0, state.size() - kHashBytes);
@@ -122,8 +123,11 @@ absl::StatusOr<Journey> LoadWorld(const Checkpoint& checkpoint, absl::string_vie
   journey.history.resize(checkpoint.decoder.history_floats());
   bool finite = GetFloats(static_cast<int64_t>(journey.scene.size()), &rest, journey.scene.data());
   finite &= GetFloats(static_cast<int64_t>(journey.history.size()), &rest, journey.history.data());
-  ForEachLayer(checkpoint, *cache, journey.frame,
-               [&](float* frames, int64_t count) { finite &= GetFloats(count, &rest, frames); });
+  std::vector<float> floats(KvCache::FrameFloats(checkpoint.config));
+  ForEachFrame(checkpoint.config, journey.frame, [&](int layer, int place) {
+    finite &= GetFloats(static_cast<int64_t>(floats.size()), &rest, floats.data());
+    write(layer, place, floats.data());
+  });
   if (!finite) return Damaged("values that are not finite");
   return journey;
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -24,12 +25,17 @@ struct Journey {
   std::vector<float> history;  // [decoder.history_floats()]
 };
 
-std::string SaveWorld(const Checkpoint& checkpoint, const Journey& journey, const KvCache& cache);
+// A frame as it lies in a KvCache. They are read and written in order: layer by layer, and in a
+// layer place by place from 0 on.
+using ReadFrame = absl::FunctionRef<const float*(int layer, int place)>;
+using WriteFrame = absl::FunctionRef<void(int layer, int place, const float* frame)>;
+
+std::string SaveWorld(const Checkpoint& checkpoint, const Journey& journey, ReadFrame read);
 
 // FAILED_PRECONDITION (OTHER_WEIGHTS) for a state of other weights; DATA_LOSS (BAD_STATE) for one
-// that does not hold together, and then `cache` may have been written to.
+// that does not hold together, and then frames may have been written.
 absl::StatusOr<Journey> LoadWorld(const Checkpoint& checkpoint, absl::string_view state,
-                                  KvCache* cache);
+                                  WriteFrame write);
 
 // Of a world whose caches are full.
 int64_t SavedBytes(const Checkpoint& checkpoint);

@@ -112,24 +112,35 @@ absl::StatusOr<std::string> WaypointSession::Save() const {
     return Error(absl::StatusCode::kFailedPrecondition, "BLOCK_UNDER_WAY",
                  "a world is saved between blocks");
   }
-  return SaveWorld(checkpoint_, journey_, *cache_);
+  return Write();
+}
+
+absl::StatusOr<std::string> WaypointSession::Write() const {
+  return SaveWorld(checkpoint_, journey_,
+                   [this](int layer, int place) { return cache_->Frame(layer, place); });
 }
 
 // Frame 0 is the scene, with nobody touching anything.
 PassRow WaypointSession::SceneRow() {
   std::fill(controls_.begin(), controls_.end(), 0.0f);
-  return {journey_.scene.data(), controls_.data(), 0, config_.passes(), cache_, nullptr};
+  return {journey_.scene.data(), controls_.data(), 0, config_.passes(), slot(), cache_, nullptr};
 }
 
-void WaypointSession::Feed(const std::vector<float>& latent, TaehvDecoder::Buffers* buffers,
-                           float* pictures) {
-  checkpoint_.ToMap(latent.data(), map_.data());
-  checkpoint_.decoder.Run(map_.data(), journey_.history.data(), buffers, pictures);
+const float* WaypointSession::LatentMap() {
+  checkpoint_.ToMap(scene_pending_ ? journey_.scene.data() : latent_.data(), map_.data());
+  return map_.data();
+}
+
+void WaypointSession::Feed(TaehvDecoder::Buffers* buffers, float* pictures) {
+  checkpoint_.decoder.Run(LatentMap(), journey_.history.data(), buffers, pictures);
 }
 
 void WaypointSession::Prime(TaehvDecoder::Buffers* buffers, float* pictures) {
-  Feed(journey_.scene, buffers, pictures);
-  if (++primed_feeds_ < kSceneFeeds) return;
+  Feed(buffers, pictures);
+  if (++primed_feeds_ == kSceneFeeds) FinishPriming();
+}
+
+void WaypointSession::FinishPriming() {
   journey_.frame = 1;
   journey_.primed = true;
   scene_pending_ = false;
@@ -137,7 +148,7 @@ void WaypointSession::Prime(TaehvDecoder::Buffers* buffers, float* pictures) {
 }
 
 PassRow WaypointSession::NextPass(float* velocity) {
-  return {latent_.data(), controls_.data(), journey_.frame, pass_, cache_, velocity};
+  return {latent_.data(), controls_.data(), journey_.frame, pass_, slot(), cache_, velocity};
 }
 
 absl::Status WaypointSession::FinishPass(const float* velocity) {
@@ -152,14 +163,12 @@ absl::Status WaypointSession::FinishPass(const float* velocity) {
 
 void WaypointSession::Decode(TaehvDecoder::Buffers* buffers, float* pictures) {
   for (int i = 0; !journey_.primed && i < TaehvDecoder::kPrimingFeeds; ++i) {
-    Feed(latent_, buffers, pictures);
+    Feed(buffers, pictures);
   }
-  journey_.primed = true;
-  Feed(latent_, buffers, pictures);
+  Feed(buffers, pictures);
   const int64_t decoded = int64_t{config_.decoded_height()} * config_.decoded_width() * 3;
   const int64_t shown = int64_t{config_.picture_height()} * config_.picture_width() * 3;
-  output_.block = journey_.block;
-  output_.frames.resize(kFramesPerLatent * shown);
+  std::vector<uint8_t> frames(kFramesPerLatent * shown);
   std::vector<float> resized(decoded == shown ? 0 : shown);
   for (int i = 0; i < kFramesPerLatent; ++i) {
     const float* picture = pictures + i * decoded;
@@ -168,13 +177,21 @@ void WaypointSession::Decode(TaehvDecoder::Buffers* buffers, float* pictures) {
              config_.picture_width(), resized.data());
       picture = resized.data();
     }
-    ToBytes(picture, shown, output_.frames.data() + i * shown);
+    ToBytes(picture, shown, frames.data() + i * shown);
   }
+  FinishDecode(std::move(frames));
+}
+
+void WaypointSession::FinishDecode(std::vector<uint8_t> frames) {
+  output_.block = journey_.block;
+  output_.frames = std::move(frames);
+  journey_.primed = true;
   decoded_ = true;
 }
 
 PassRow WaypointSession::CommitRow() {
-  return {latent_.data(), controls_.data(), journey_.frame, config_.passes(), cache_, nullptr};
+  return {latent_.data(), controls_.data(), journey_.frame, config_.passes(),
+          slot(),         cache_,           nullptr};
 }
 
 void WaypointSession::FinishCommit() {

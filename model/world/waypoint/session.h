@@ -27,7 +27,8 @@ struct Scene : Prepared {
 
 class WaypointSession : public Session {
  public:
-  // `checkpoint` and `cache`, the slot's own, must outlive it.
+  // `checkpoint` and `cache`, the slot's own, must outlive it. Where no cache of the host's is,
+  // `cache` is null, and a subclass says how the world is written.
   WaypointSession(const Checkpoint& checkpoint, Journey journey, bool scene_pending, Slot slot,
                   KvCache* cache);
 
@@ -45,20 +46,34 @@ class WaypointSession : public Session {
   PassRow SceneRow();
   void FinishSceneRow() { primed_feeds_ = 0; }
   void Prime(TaehvDecoder::Buffers* buffers, float* pictures);
+  void FinishPriming();  // that all feeds are done
   // Generate.
   PassRow NextPass(float* velocity);
   absl::Status FinishPass(const float* velocity);
   // Decode: `pictures` [4, decoded height, decoded width, 3] is workspace.
   void Decode(TaehvDecoder::Buffers* buffers, float* pictures);
+  void FinishDecode(std::vector<uint8_t> frames);  // the block's pictures, as Output has them
   // Commit.
   PassRow CommitRow();
   void FinishCommit();
+
+  int slot() const { return slot_.index(); }
+  // Whether the decoder has seen a latent; one that has not is fed the first kPrimingFeeds times
+  // more.
+  bool primed() const { return journey_.primed; }
+  // What the decoder is to be fed next, [latent_height, latent_width, channels]: the scene or the
+  // newest latent.
+  const float* LatentMap();
+
+ protected:
+  const Journey& journey() const { return journey_; }
+  virtual absl::StatusOr<std::string> Write() const;  // between blocks
 
  private:
   bool AtBoundary() const;
   void Begin(const BlockActions& actions);
   void Reset();
-  void Feed(const std::vector<float>& latent, TaehvDecoder::Buffers* buffers, float* pictures);
+  void Feed(TaehvDecoder::Buffers* buffers, float* pictures);
 
   const Checkpoint& checkpoint_;
   const Config& config_;

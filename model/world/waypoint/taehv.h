@@ -11,13 +11,14 @@
 
 #include "model/world/waypoint/config.h"
 #include "model/world/waypoint/maps.h"
+#include "model/world/waypoint/taehv_weights.h"
 
 namespace firstbyte::waypoint {
 
 // Immutable, so thread-safe on distinct buffers and histories.
 class TaehvDecoder {
  public:
-  static constexpr int kStages = 3;
+  static constexpr int kStages = kDecoderStages;
   static constexpr int kPrimingFeeds = 3;  // of a stream's first latent, whose pictures are dropped
 
   struct Buffers {

@@ -1,68 +1,41 @@
 #include <algorithm>
 
-#include "absl/strings/str_cat.h"
 #include "model/world/waypoint/ops.h"
 #include "model/world/waypoint/taehv.h"
-#include "model/world/waypoint/widths.h"
+#include "model/world/waypoint/taehv_weights.h"
 
 namespace firstbyte::waypoint {
-namespace {
-
-constexpr int kPatch = 2;  // pixels of a picture in a pixel of the last map
-constexpr int kPatchChannels = 3 * kPatch * kPatch;
-constexpr int kStrides[TaehvDecoder::kStages] = {1, 2, 2};
-
-// Layers are numbered as in the published module list: 3 memory blocks, upsampling, growing, conv.
-int FirstOf(int stage) { return 3 + 6 * stage; }
-std::string Name(int layer) { return absl::StrCat("decoder.", layer); }
-
-// A published file may hold rows for more frames than version 1.5 shows; the last are the right
-// ones.
-nn::Linear LoadGrow(const std::string& name, int n, int channels, const SafeTensors& file,
-                    const nn::KernelTable& kernels, nn::WeightLoader* weights) {
-  constexpr int64_t kMostFrames = 4;
-  const std::string tensor = name + ".weight";
-  auto found = file.tensors().find(tensor);
-  int64_t rows = n;
-  if (found != file.tensors().end() && !found->second.shape.empty()) {
-    rows = std::clamp<int64_t>(found->second.shape[0], n, kMostFrames * channels);
-  }
-  std::vector<float> weight = weights->LoadTensor(tensor, {rows, channels, 1, 1});
-  if (!weights->status().ok()) return {};
-  weight.erase(weight.begin(), weight.end() - int64_t{n} * channels);
-  return nn::Linear(kernels, weight, {}, n, channels);
-}
-
-}  // namespace
 
 TaehvDecoder::TaehvDecoder(const Config& config, const SafeTensors& file,
                            const nn::KernelTable& kernels, nn::WeightLoader* weights)
     : kernels_(&kernels), size_{config.latent_height(), config.latent_width(), config.channels} {
-  int widths[kStages + 1] = {WidthOf(Name(1), file, weights)};
-  for (int s = 0; s < kStages; ++s) widths[s + 1] = WidthOf(Name(FirstOf(s) + 5), file, weights);
+  const std::array<int, kStages + 1> widths = DecoderWidths(file, weights);
   if (!weights->status().ok()) return;
 
-  conv_in_ = LoadConv3x3(Name(1), widths[0], size_.channels, nn::Bias::kYes, kernels, weights);
+  conv_in_ = LoadConv3x3(DecoderLayer(kDecoderIn), widths[0], size_.channels, nn::Bias::kYes,
+                         kernels, weights);
   int frames = 1;
   for (int s = 0; s < kStages; ++s) {
     Stage& stage = stages_[s];
-    const int n = widths[s], first = FirstOf(s);
+    const int n = widths[s], first = FirstOfStage(s);
     stage.size = {size_.height << s, size_.width << s, n};
     stage.frames = frames;
-    stage.stride = kStrides[s];
+    stage.stride = kDecoderStrides[s];
     for (int j = 0; j < 3; ++j) {
-      stage.blocks[j] = MemoryBlock(Name(first + j), n, kernels, weights);
+      stage.blocks[j] = MemoryBlock(DecoderLayer(first + j), n, kernels, weights);
     }
-    stage.grow = LoadGrow(Name(first + 4) + ".conv", n * stage.stride, n, file, kernels, weights);
-    stage.conv = LoadConv3x3(Name(first + 5), widths[s + 1], n, nn::Bias::kNo, kernels, weights);
+    const std::vector<float> grow = LoadGrow(s, n, file, weights);
+    if (!grow.empty()) stage.grow = nn::Linear(kernels, grow, {}, n * stage.stride, n);
+    stage.conv =
+        LoadConv3x3(DecoderLayer(first + 5), widths[s + 1], n, nn::Bias::kNo, kernels, weights);
     frames *= stage.stride;
     history_floats_ += 3 * stage.size.floats();
     const MapSize made = {2 * stage.size.height, 2 * stage.size.width, std::max(n, widths[s + 1])};
     const MapSize both = {stage.size.height, stage.size.width, 2 * n};
     largest_ = std::max({largest_, made.bordered_floats(), both.bordered_floats()});
   }
-  conv_out_ =
-      LoadConv3x3(Name(22), kPatchChannels, widths[kStages], nn::Bias::kYes, kernels, weights);
+  conv_out_ = LoadConv3x3(DecoderLayer(kDecoderOut), kPatchChannels, widths[kStages],
+                          nn::Bias::kYes, kernels, weights);
   const MapSize shown = {last().height, last().width, kPatchChannels};
   largest_ = std::max({largest_, shown.floats(), last().bordered_floats(),
                        MapSize{size_.height, size_.width, size_.channels}.bordered_floats()});

@@ -7,8 +7,6 @@
 namespace firstbyte::waypoint {
 namespace {
 
-constexpr int kPatch = 2;
-constexpr int kPatchChannels = 3 * kPatch * kPatch;
 constexpr int kStrides[] = {2, 2, 1};
 
 // Layers are numbered as in the published module list: pooling, conv, 3 memory blocks.

@@ -17,19 +17,19 @@ constexpr int kMostDefaultSlots = 16;
 
 WaypointSession& Mine(Session* session) { return *static_cast<WaypointSession*>(session); }
 
-ModelInfo InfoOf(const Checkpoint& checkpoint, const LaneSize& size) {
-  ModelInfo info = Waypoint::Describe(checkpoint.config, size);
-  info.version = checkpoint.version;
-  info.slot_bytes += int64_t{sizeof(float)} * checkpoint.decoder.history_floats();
-  info.world->state_bytes = SavedBytes(checkpoint);
-  return info;
-}
-
 absl::Status NotSupported(absl::string_view what, absl::string_view field) {
   return Error(absl::StatusCode::kUnimplemented, "NOT_SUPPORTED", what, field);
 }
 
 }  // namespace
+
+ModelInfo Waypoint::InfoOf(const Checkpoint& checkpoint, const LaneSize& size) {
+  ModelInfo info = Describe(checkpoint.config, size);
+  info.version = checkpoint.version;
+  info.slot_bytes += int64_t{sizeof(float)} * checkpoint.decoder.history_floats();
+  info.world->state_bytes = SavedBytes(checkpoint);
+  return info;
+}
 
 ModelInfo Waypoint::Describe(const Config& c, const LaneSize& size) {
   ModelInfo info;
@@ -78,6 +78,11 @@ Waypoint::Waypoint(std::shared_ptr<const Checkpoint> checkpoint, const LaneSize&
 }
 
 absl::StatusOr<std::unique_ptr<Prepared>> Waypoint::Prepare(const RawInput& input) const {
+  return PrepareFor(*checkpoint_, input);
+}
+
+absl::StatusOr<std::unique_ptr<Prepared>> Waypoint::PrepareFor(const Checkpoint& checkpoint,
+                                                               const RawInput& input) {
   if (!input.text.empty() || !input.embedding.empty()) {
     return NotSupported("this world takes no prompts", "prompt");
   }
@@ -89,7 +94,7 @@ absl::StatusOr<std::unique_ptr<Prepared>> Waypoint::Prepare(const RawInput& inpu
     return Error(absl::StatusCode::kInvalidArgument, "BAD_IMAGE", "the picture has no pixels",
                  "initial_image");
   }
-  const Config& c = checkpoint_->config;
+  const Config& c = checkpoint.config;
   return OrNoMemory("a seed image", [&]() -> absl::StatusOr<std::unique_ptr<Prepared>> {
     std::vector<float> given(image.data.size());
     std::vector<float> picture(int64_t{c.decoded_height()} * c.decoded_width() * 3);
@@ -97,22 +102,23 @@ absl::StatusOr<std::unique_ptr<Prepared>> Waypoint::Prepare(const RawInput& inpu
     FromBytes(image.data, given.data());
     Resize(given.data(), image.height, image.width, c.decoded_height(), c.decoded_width(),
            picture.data());
-    checkpoint_->encoder.Run(picture.data(), map.data());
+    checkpoint.encoder.Run(picture.data(), map.data());
     scene->latent.resize(c.latent_size());
-    checkpoint_->ToTokens(map.data(), scene->latent.data());
+    checkpoint.ToTokens(map.data(), scene->latent.data());
     return std::move(scene);
   });
 }
 
-absl::StatusOr<Journey> Waypoint::Begin(const SessionSpec& spec, KvCache* cache) const {
-  if (spec.state != nullptr) return LoadWorld(*checkpoint_, *spec.state, cache);
+absl::StatusOr<Journey> Waypoint::Begin(const Checkpoint& checkpoint, const SessionSpec& spec,
+                                        WriteFrame write) {
+  if (spec.state != nullptr) return LoadWorld(checkpoint, *spec.state, write);
   Journey journey;
   journey.seed = spec.seed;
-  journey.history.resize(checkpoint_->decoder.history_floats());
+  journey.history.resize(checkpoint.decoder.history_floats());
   if (spec.scene == nullptr) return journey;
   auto* scene = dynamic_cast<const Scene*>(spec.scene.get());
-  if (scene == nullptr || (!scene->latent.empty() &&
-                           scene->latent.size() != size_t(checkpoint_->config.latent_size()))) {
+  if (scene == nullptr ||
+      (!scene->latent.empty() && scene->latent.size() != size_t(checkpoint.config.latent_size()))) {
     return Error(absl::StatusCode::kInvalidArgument, "BAD_SCENE",
                  "the scene was not prepared by this model");
   }
@@ -122,7 +128,10 @@ absl::StatusOr<Journey> Waypoint::Begin(const SessionSpec& spec, KvCache* cache)
 
 absl::StatusOr<std::unique_ptr<Session>> Waypoint::NewSession(const SessionSpec& spec, Slot slot) {
   KvCache* cache = &caches_[slot.index()];
-  absl::StatusOr<Journey> journey = Begin(spec, cache);
+  absl::StatusOr<Journey> journey =
+      Begin(*checkpoint_, spec, [&](int layer, int place, const float* frame) {
+        std::copy_n(frame, cache->frame_floats(), cache->Frame(layer, place));
+      });
   if (!journey.ok()) return journey.status();
   const bool scene_pending = spec.state == nullptr && !journey->scene.empty();
   return std::make_unique<WaypointSession>(*checkpoint_, *std::move(journey), scene_pending,

@@ -33,13 +33,20 @@ class Waypoint : public SlottedModel {
   // A picture of any size, resized; no prompts.
   absl::StatusOr<std::unique_ptr<Prepared>> Prepare(const RawInput& input) const override;
 
+  // For the families' other engines. What a loaded model says of itself; Prepare(); how a session
+  // begins, whose frames, if it goes on from a state, are given to `write`.
+  static ModelInfo InfoOf(const Checkpoint& checkpoint, const LaneSize& size);
+  static absl::StatusOr<std::unique_ptr<Prepared>> PrepareFor(const Checkpoint& checkpoint,
+                                                              const RawInput& input);
+  static absl::StatusOr<Journey> Begin(const Checkpoint& checkpoint, const SessionSpec& spec,
+                                       WriteFrame write);
+
  private:
   Waypoint(std::shared_ptr<const Checkpoint> checkpoint, const LaneSize& size);
 
   absl::StatusOr<std::unique_ptr<Session>> NewSession(const SessionSpec& spec, Slot slot) override;
   void Run(Stage stage, absl::Span<Session* const> batch, int frames,
            absl::Span<absl::Status> statuses) override;
-  absl::StatusOr<Journey> Begin(const SessionSpec& spec, KvCache* cache) const;
   void Prefill(absl::Span<Session* const> batch);
   void Generate(absl::Span<Session* const> batch, absl::Span<absl::Status> statuses);
   void Decode(absl::Span<Session* const> batch);

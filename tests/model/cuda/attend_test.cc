@@ -18,7 +18,8 @@ struct AttendCase {
   std::vector<int32_t> slot_of, lengths;
   std::vector<T> queries, keys, values;
 
-  explicit AttendCase(uint64_t seed) {
+  // `together`: of sizes whose queries go through the cache together.
+  explicit AttendCase(uint64_t seed, bool together = false) {
     RandomCase random(seed);
     rows = random.Between(1, 5);
     slots = rows + random.Between(0, 3);
@@ -28,6 +29,11 @@ struct AttendCase {
     head_dim = random.OneOf({8, 24, 64, 128, 256});
     capacity = random.OneOf({1, 31, 128, 129, 300});
     splits = random.OneOf({1, 2, 3, 7});
+    if (together) {
+      tokens = random.OneOf({16, 18, 37});
+      head_dim = random.OneOf({8, 24, 64});
+      splits = 1;
+    }
     stride = (group + 2) * kv_heads * head_dim;
     slot_of = random.Slots(rows, slots);
     for (int i = 0; i < slots; ++i) {
@@ -102,8 +108,8 @@ struct AttendCase {
 class AttendTest : public KernelTest {
  protected:
   template <typename T>
-  void Check(uint64_t seed) {
-    const AttendCase<T> c(seed);
+  void Check(uint64_t seed, bool together = false) {
+    const AttendCase<T> c(seed, together);
     const std::vector<T> out = c.Run(Fresh());
     for (int row = 0; row < c.rows * c.tokens; ++row) {
       for (int head = 0; head < c.heads(); ++head) {
@@ -127,9 +133,18 @@ TEST_P(AttendTest, AlsoOfBf16) {
   for (uint64_t seed = 100; seed < 120; ++seed) ASSERT_NO_FATAL_FAILURE(Check<Bf16>(seed));
 }
 
+TEST_P(AttendTest, AlsoOfManyQueriesTogether) {
+  for (uint64_t seed = 300; seed < 330; ++seed) {
+    ASSERT_NO_FATAL_FAILURE(Check<float>(seed, /*together=*/true));
+  }
+  for (uint64_t seed = 400; seed < 410; ++seed) {
+    ASSERT_NO_FATAL_FAILURE(Check<Bf16>(seed, /*together=*/true));
+  }
+}
+
 TEST_P(AttendTest, ASessionIsTheSameAloneInTheSmallestBucket) {
   for (uint64_t seed = 200; seed < 215; ++seed) {
-    const AttendCase<float> all(seed);
+    const AttendCase<float> all(seed, /*together=*/seed % 3 == 0);
     const std::vector<float> together = all.Run(Fresh());
     for (int row = 0; row < all.rows; ++row) {
       AttendCase<float> one = all;

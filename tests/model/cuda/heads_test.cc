@@ -13,10 +13,11 @@ constexpr float kEpsilon = 1e-5f, kUntouched = -77;
 template <typename T>
 struct HeadsCase {
   int rows, slots, tokens, heads, kv_heads, head_dim, capacity;
-  bool interleaved, normal, offset;
+  bool interleaved, normal, offset, mixes;
+  float mix;
   std::vector<int32_t> slot_of, places;
   std::vector<int64_t> positions;
-  std::vector<T> qkv, cache;
+  std::vector<T> qkv, mixed, cache;
   std::vector<float> query_gain, key_gain, offsets;
   std::vector<double> frequencies;
 
@@ -36,12 +37,15 @@ struct HeadsCase {
     interleaved = random.Between(0, 1) == 1;
     normal = random.Between(0, 1) == 1;
     offset = random.Between(0, 1) == 1;
+    mixes = random.Between(0, 1) == 1;
+    mix = random.Normal();
     slot_of = random.Slots(rows, slots);
     for (int i = 0; i < slots; ++i) {
       places.push_back(random.Between(0, capacity - 1));  // most run over the ring's end
       positions.push_back(random.Between(0, 1'000'000'000));
     }
     qkv = random.Normals<T>(int64_t{rows} * tokens * all_heads() * head_dim);
+    mixed = random.Normals<T>(static_cast<int64_t>(qkv.size()));
     cache.assign(int64_t{slots} * kv_heads * capacity * head_dim, Of<T>(kUntouched));
     query_gain = random.Normals<float>(head_dim);
     key_gain = random.Normals<float>(head_dim);
@@ -54,8 +58,8 @@ struct HeadsCase {
   int all_heads() const { return heads + 2 * kv_heads; }
 
   Made Run(Executor& e) const {
-    T *mixed = e.Put(qkv), *keys = e.Put(cache), *values = e.Put(cache);
-    e.Run(HeadsStep<T>{.qkv = mixed,
+    T *split = e.Put(qkv), *keys = e.Put(cache), *values = e.Put(cache);
+    e.Run(HeadsStep<T>{.qkv = split,
                        .query_gain = normal ? e.Put(query_gain) : nullptr,
                        .key_gain = normal ? e.Put(key_gain) : nullptr,
                        .frequencies = e.Put(frequencies),
@@ -72,8 +76,10 @@ struct HeadsCase {
                        .heads = heads,
                        .kv_heads = kv_heads,
                        .head_dim = head_dim,
-                       .capacity = capacity});
-    return {e.Get(mixed, qkv.size()), e.Get(keys, cache.size()), e.Get(values, cache.size())};
+                       .capacity = capacity,
+                       .mixed = mixes ? e.Put(mixed) : nullptr,
+                       .mix = mix});
+    return {e.Get(split, qkv.size()), e.Get(keys, cache.size()), e.Get(values, cache.size())};
   }
 
   // Plainly: a head normalised and rotated, in double.
@@ -120,7 +126,9 @@ struct HeadsCase {
         const std::vector<double> k = Turned(slot, token, from + (heads + h) * head_dim, key_gain);
         std::copy(k.begin(), k.end(), e.keys.begin() + to);
         for (int d = 0; d < head_dim; ++d) {
-          e.values[to + d] = ToFloat(from[(heads + kv_heads + h) * head_dim + d]);
+          const int64_t at = from - qkv.data() + (heads + kv_heads + h) * head_dim + d;
+          const double v = ToFloat(qkv[at]);
+          e.values[to + d] = mixes ? v + mix * (ToFloat(mixed[at]) - v) : v;
         }
       }
     }

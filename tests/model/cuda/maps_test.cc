@@ -21,6 +21,14 @@ struct Case {
         slots(random->Slots(rows, rows + 2)),
         x(random->Normals<T>(int64_t{1} * rows * height * width * stride)) {}
 
+  // Maps of the same size for every slot.
+  Case OfSlots(RandomCase* random) const {
+    Case past = *this;
+    past.rows = rows + 2;
+    past.x = random->Normals<T>(int64_t{1} * past.rows * height * width * stride);
+    return past;
+  }
+
   // Channel `c` of a place that may lie outside, where there are zeros.
   float At(int row, int line, int place, int c) const {
     if (line < 0 || line >= height || place < 0 || place >= width) return 0;
@@ -39,21 +47,37 @@ class MapsTest : public KernelTest {
     SCOPED_TRACE(seed);
     RandomCase random(seed);
     const Case<T> c(&random);
-    const int taps_stride = 9 * c.channels + random.Between(0, 9);
-    const int64_t pixels = int64_t{1} * c.rows * c.height * c.width;
+    const bool looks_back = random.Between(0, 1) == 1;
+    const int scale = random.OneOf({1, 1, 2}), height = scale * c.height, width = scale * c.width;
+    const int channels = looks_back ? 2 * c.channels : c.channels;
+    const int taps_stride = 9 * channels + random.Between(0, 9);
+    const int64_t pixels = int64_t{1} * c.rows * height * width;
+    const Case<T> past = c.OfSlots(&random);
     Executor& e = Fresh();
     T* taps = e.Put(std::vector<T>(pixels * taps_stride, Of<T>(kUntouched)));
-    e.Run(TapsStep<T>{e.Put(c.x), e.Put(c.slots), taps, c.rows, c.height, c.width, c.channels,
-                      c.stride, taps_stride});
+    e.Run(TapsStep<T>{.x = e.Put(c.x),
+                      .slots = e.Put(c.slots),
+                      .taps = taps,
+                      .rows = c.rows,
+                      .height = height,
+                      .width = width,
+                      .channels = c.channels,
+                      .x_stride = c.stride,
+                      .taps_stride = taps_stride,
+                      .past = looks_back ? e.Put(past.x) : nullptr,
+                      .scale = scale});
     const std::vector<T> made = e.Get(taps, pixels * taps_stride);
     for (int64_t i = 0; i < pixels * taps_stride; ++i) {
-      const int64_t pixel = i / taps_stride, in_map = pixel % (c.height * c.width);
-      const int row = static_cast<int>(pixel / (c.height * c.width));
-      const int at = static_cast<int>(i % taps_stride), tap = at / c.channels;
+      const int64_t pixel = i / taps_stride, in_map = pixel % (height * width);
+      const int row = static_cast<int>(pixel / (height * width));
+      const int at = static_cast<int>(i % taps_stride), tap = at / channels;
+      const int line = static_cast<int>(in_map / width) + tap / 3 - 1;
+      const int place = static_cast<int>(in_map % width) + tap % 3 - 1, channel = at % channels;
       float want = 0;
-      if (tap < 9) {
-        want = c.At(row, static_cast<int>(in_map / c.width) + tap / 3 - 1,
-                    static_cast<int>(in_map % c.width) + tap % 3 - 1, at % c.channels);
+      if (tap < 9 && line >= 0 && place >= 0 && c.slots[row] >= 0) {
+        want = channel < c.channels
+                   ? c.At(row, line / scale, place / scale, channel)
+                   : past.At(c.slots[row], line / scale, place / scale, channel - c.channels);
       }
       ASSERT_EQ(ToFloat(made[i]), c.slots[row] < 0 ? kUntouched : want)
           << "pixel " << pixel << " at " << at;

@@ -32,7 +32,7 @@ struct Case {
         weights(random->Normals<In>(n * k)),
         bias(random->Normals<Out>(n)),
         y(random->Normals<Out>(rows * shape.y_stride)) {
-    if (!shape.add) shape.activation = static_cast<Activation>(random->Between(0, 2));
+    if (!shape.add) shape.activation = static_cast<Activation>(random->Between(0, 3));
     for (size_t i = 0; i < y.size(); ++i) {
       if (static_cast<int>(i % shape.y_stride) >= n) y[i] = Of<Out>(kUntouched);
     }
@@ -60,6 +60,7 @@ struct Case {
     if (shape.bias) sum += ToFloat(bias[column]);
     if (shape.activation == Activation::kSilu) return sum / (1 + std::exp(-sum));
     if (shape.activation == Activation::kReluSquared) return std::pow(std::max(sum, 0.0), 2);
+    if (shape.activation == Activation::kRelu) return std::max(sum, 0.0);
     return sum;
   }
 
@@ -111,6 +112,48 @@ TEST_P(ProductTest, ARowDoesNotKnowHowManyThereAre) {
     const std::vector<float> alone = c.Run(&Fresh(), row, 1);
     EXPECT_EQ(std::memcmp(alone.data(), &together[row * c.shape.y_stride], 4 * alone.size()), 0);
   }
+}
+
+// Of every session's tokens with a row of the session's own.
+TEST_P(ProductTest, ActivationMayAddARowThatTokensShare) {
+  constexpr int kSessions = 3, kTokens = 5, kWidth = 300, kStride = 304;
+  RandomCase random(1);
+  const auto y = random.Normals<float>(int64_t{kSessions} * kTokens * kStride);
+  const auto add = random.Normals<float>(int64_t{kSessions} * kStride);
+  Executor& e = Fresh();
+  float* at = e.Put(y);
+  e.Run(ActivateStep<float>{.y = at,
+                            .stride = kStride,
+                            .rows = kSessions * kTokens,
+                            .width = kWidth,
+                            .activation = Activation::kSilu,
+                            .add = e.Put(add),
+                            .tokens = kTokens});
+  const std::vector<float> made = e.Get(at, y.size());
+  for (size_t i = 0; i < made.size(); ++i) {
+    const size_t row = i / kStride, column = i % kStride;
+    const double sum = double{y[i]} + add[row / kTokens * kStride + column];
+    const double want = column < kWidth ? sum / (1 + std::exp(-sum)) : y[i];
+    ASSERT_NEAR(made[i], want, 1e-5) << "row " << row << " column " << column;
+  }
+}
+
+TEST_P(ProductTest, SwigluMultipliesWithTheGate) {
+  RandomCase random(8);
+  const int rows = 5, width = 300;
+  const auto gate_up = random.Normals<Bf16>(rows * 2 * width);
+  const auto untouched = std::vector<Bf16>(rows * width + 1, Of<Bf16>(kUntouched));
+  Executor& e = Fresh();
+  Bf16* y = e.Put(untouched);
+  e.Run(SwigluStep<Bf16>{e.Put(gate_up), y, rows, width});
+  const std::vector<Bf16> made = e.Get(y, untouched.size());
+  for (int i = 0; i < rows * width; ++i) {
+    const Bf16* own = &gate_up[i / width * 2 * width + i % width];
+    const double gate = ToFloat(own[0]), up = ToFloat(own[width]);
+    const double want = gate / (1 + std::exp(-gate)) * up;
+    ASSERT_NEAR(ToFloat(made[i]), want, kTolerance<Bf16> * (1e-3 + std::abs(want))) << "at " << i;
+  }
+  EXPECT_EQ(ToFloat(made.back()), kUntouched);
 }
 
 INSTANTIATE_TEST_SUITE_P(On, ProductTest, testing::ValuesIn(ExecutorNames()),

@@ -24,9 +24,12 @@ class RingTest : public KernelTest {
     int64_t* written = e.Put(counts);
     for (int step = 0; step < 3 * capacity; ++step) {
       const std::vector<int32_t> slot_of = random.Slots(rows, slots);
-      const std::vector<T> from = random.Normals<T>(int64_t{rows} * width);
+      std::vector<T> from = random.Normals<T>(int64_t{rows} * width);
+      const bool clear = random.Between(0, 3) == 0;
+      if (clear) from.assign(from.size(), T{});
       const int32_t* at = e.Put(slot_of);
-      e.Run(RingWriteStep<T>{e.Put(from), ring, written, at, rows, capacity, width});
+      e.Run(RingWriteStep<T>{clear ? nullptr : e.Put(from), ring, written, at, rows, capacity,
+                             width});
       e.Run(AdvanceStep{written, at, rows});
       for (int row = 0; row < rows; ++row) {
         const int slot = slot_of[row];

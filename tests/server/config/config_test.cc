@@ -103,7 +103,9 @@ INSTANTIATE_TEST_SUITE_P(
                     BadValue{"--admin-listen", "50052"}, BadValue{"--device", "abacus"},
                     BadValue{"--device", "cuda:"}, BadValue{"--device", "cuda:-1"},
                     BadValue{"--device", "cuda:01"}, BadValue{"--device", "cuda:99999999999"},
-                    BadValue{"--log-format", "xml"}, BadValue{"--max-batch", "99999999999"}));
+                    BadValue{"--device", "cuda:0,"}, BadValue{"--dtype", "fp8"},
+                    BadValue{"--mode", "graphs"}, BadValue{"--log-format", "xml"},
+                    BadValue{"--max-batch", "99999999999"}));
 
 TEST(Config, AddressesThatAreFine) {
   for (const char* address : {"localhost:0", "[::]:50051", "unix:/tmp/x.sock"}) {
@@ -115,13 +117,18 @@ TEST(Config, AddressesThatAreFine) {
 }
 
 TEST(Config, DevicesThatAreFine) {
-  for (const char* device : {"cpu", "cuda", "cuda:0", "cuda:12"}) {
+  for (const char* device : {"cpu", "cuda", "cuda:0", "cuda:12", "cuda:1,0"}) {
     EXPECT_EQ(Parse({"--device", device})->config.device, device);
   }
-  EXPECT_EQ(GpuOf("cpu"), -1);
-  EXPECT_EQ(GpuOf("cuda"), 0);
-  EXPECT_EQ(GpuOf("cuda:12"), 12);
-  EXPECT_EQ(GpuOf("cuda:x"), std::nullopt);
+  EXPECT_THAT(*GpusOf("cpu"), IsEmpty());
+  EXPECT_THAT(*GpusOf("cuda"), ElementsAre(0));
+  EXPECT_THAT(*GpusOf("cuda:12"), ElementsAre(12));
+  EXPECT_THAT(*GpusOf("cuda:1,0"), ElementsAre(1, 0));
+  EXPECT_EQ(GpusOf("cuda:x"), std::nullopt);
+  Config config;
+  ASSERT_TRUE(ApplyYaml("device: cuda:1\ndtype: tf32\nmode: eager", "f", &config).ok());
+  EXPECT_EQ(config.dtype, "tf32");
+  EXPECT_EQ(config.mode, "eager");
 }
 
 TEST(Config, TheTokenSecretComesFromAFileOrTheEnvironmentAndIsNeverShown) {

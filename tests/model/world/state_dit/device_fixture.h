@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "model/cuda/gpu.h"
 #include "tests/model/cuda/test_device.h"
 #include "tests/model/world/state_dit/world_fixture.h"
 
@@ -16,10 +17,16 @@ class DeviceTest : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
     std::string why;
-    std::optional<cuda::TestDevice> test = cuda::OpenTestDevice(GetParam(), &why);
-    if (!test) GTEST_SKIP() << why;
-    gpu_ = std::make_unique<cuda::Gpu>(*test->plugin, std::move(test->device));
+    gpu_ = NewGpu(&why);
+    if (gpu_ == nullptr) GTEST_SKIP() << why;
     world_ = LoadWorld(TinyFolder(), kernels::PreferredIsa());
+  }
+
+  // A device more; null where there is none, for the reason in `why`.
+  static std::unique_ptr<cuda::Gpu> NewGpu(std::string* why) {
+    std::optional<cuda::TestDevice> test = cuda::OpenTestDevice(GetParam(), why);
+    if (!test) return nullptr;
+    return std::make_unique<cuda::Gpu>(*test->plugin, std::move(test->device));
   }
 
   // make(&weights), which reads what it needs of the tiny world.

@@ -76,7 +76,8 @@ class StateDitGolden : public testing::TestWithParam<std::tuple<const char*, ker
   }
 
   // Keys and values of one frame of the ring, [layers, 18, heads, 64] as the reference has them.
-  std::vector<float> Cached(const Rings& rings, int place, bool keys) const {
+  std::vector<float> Cached(const RingMemory& memory, int place, bool keys) const {
+    const auto& rings = static_cast<const Rings&>(memory);
     const DitConfig& d = world_->config.dit;
     std::vector<float> out;
     for (int layer = 0; layer < d.layers; ++layer) {

@@ -17,12 +17,10 @@ constexpr LaneSize kSize = {.slots = 4, .max_batch = kPlayers};
 class GpuStateDitTest : public DeviceTest {
  protected:
   std::unique_ptr<Model> Open() {
-    auto dit = WithWeights([&](nn::WeightLoader* weights) {
-      return GpuDit::Create(gpu_.get(), world_->config, world_->dit, weights,
-                            {.slots = kSize.slots, .max_batch = kSize.max_batch});
-    });
-    EXPECT_TRUE(dit.ok()) << dit.status();
-    return std::make_unique<GpuStateDit>(world_, *std::move(dit), kSize);
+    std::string why;
+    auto model = GpuStateDit::Create(world_, TinyFolder(), NewGpu(&why), kSize, {});
+    EXPECT_TRUE(model.ok()) << model.status();
+    return *std::move(model);
   }
 
   // What each player sees and hears, block by block.
@@ -42,6 +40,23 @@ class GpuStateDitTest : public DeviceTest {
     actions.keys[(player + block) % kKeys] = true;
     actions.pointer_dx = 0.3f;
     ASSERT_TRUE(session->Push(std::move(actions)).ok());
+  }
+
+  static Output PlayBlock(Model* model, Session* session, size_t block) {
+    BeginBlock(session, 0, block);
+    return Settle(model, session);
+  }
+
+  // Of different engines.
+  static void ExpectAlike(const Output& one, const Output& other) {
+    ASSERT_EQ(one.block, other.block);
+    ASSERT_EQ(one.frames.size(), other.frames.size());
+    for (size_t i = 0; i < one.frames.size(); ++i) {
+      ASSERT_LE(std::abs(one.frames[i] - other.frames[i]), 1) << "pixel " << i;
+    }
+    for (size_t i = 0; i < one.samples.size(); ++i) {
+      ASSERT_NEAR(one.samples[i], other.samples[i], 1e-3) << "sample " << i;
+    }
   }
 
   // All in the same steps, which are waited for at once.
@@ -107,15 +122,7 @@ TEST_P(GpuStateDitTest, ShowsWhatTheCpuDoes) {
   for (size_t player = 0; player < kPlayers; ++player) {
     ASSERT_EQ(made[player].size(), static_cast<size_t>(kBlocks));
     for (size_t block = 0; block < kBlocks; ++block) {
-      const Output &one = made[player][block], &other = expected[player][block];
-      ASSERT_EQ(one.block, other.block);
-      ASSERT_EQ(one.frames.size(), other.frames.size());
-      for (size_t i = 0; i < one.frames.size(); ++i) {
-        ASSERT_LE(std::abs(one.frames[i] - other.frames[i]), 1) << "pixel " << i;
-      }
-      for (size_t i = 0; i < one.samples.size(); ++i) {
-        ASSERT_NEAR(one.samples[i], other.samples[i], 1e-3) << "sample " << i;
-      }
+      ExpectAlike(made[player][block], expected[player][block]);
     }
   }
 }
@@ -132,12 +139,24 @@ TEST_P(GpuStateDitTest, TwoStepsUnderWayMakeTheSameBytes) {
   }
 }
 
-TEST_P(GpuStateDitTest, WhatIsNotThereYetIsRefused) {
-  const auto model = Open();
-  auto session = *model->Open({.scene = PreparedScene(*model)});
-  EXPECT_EQ(session->Save().status().code(), absl::StatusCode::kUnimplemented);
-  const auto state = std::make_shared<const std::string>("saved");
-  EXPECT_EQ(model->Open({.state = state}).status().code(), absl::StatusCode::kUnimplemented);
+// A session goes on elsewhere, within what the two differ by.
+TEST_P(GpuStateDitTest, ASessionMovesBetweenCpuAndDevice) {
+  const auto device = Open();
+  const auto cpu = NewModel(world_, kSize);
+  for (Model* from : {device.get(), static_cast<Model*>(cpu.get())}) {
+    Model* const to = from == device.get() ? static_cast<Model*>(cpu.get()) : device.get();
+    auto stays = *from->Open({.seed = 4, .scene = PreparedScene(*from)});
+    Settle(from, stays.get());
+    for (size_t block = 0; block < 7; ++block) PlayBlock(from, stays.get(), block);
+    auto state = stays->Save();
+    ASSERT_TRUE(state.ok()) << state.status();
+    auto moved = to->Open({.state = std::make_shared<const std::string>(*state)});
+    ASSERT_TRUE(moved.ok()) << moved.status();
+    EXPECT_EQ(*(*moved)->Save(), *state) << "not a byte has changed on the way";
+    for (size_t block = 7; block < 12; ++block) {
+      ExpectAlike(PlayBlock(to, moved->get(), block), PlayBlock(from, stays.get(), block));
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(On, GpuStateDitTest, AllDevices(), NameOfDevice);

@@ -5,7 +5,7 @@
 #include <random>
 
 #include "gtest/gtest.h"
-#include "tests/model/world/state_dit/world_fixture.h"
+#include "tests/model/world/state_dit/engine.h"
 
 namespace firstbyte::state_dit {
 namespace {
@@ -21,7 +21,7 @@ struct Player {
   std::vector<float> samples;
 };
 
-class InvarianceTest : public WorldTest {
+class InvarianceTest : public EngineTest {
  protected:
   static BlockActions ActionsOfPlayer(int player, int block) {
     std::mt19937 random(100 * player + block / 3);
@@ -72,7 +72,7 @@ class InvarianceTest : public WorldTest {
   }
 
   Player Alone(int number) {
-    auto model = NewModel(world_, {.slots = 1, .max_batch = 1});
+    auto model = NewModel({.slots = 1, .max_batch = 1});
     Player player = NewPlayer(model.get(), number);
     PlayAlone(model.get(), &player);
     player.session.reset();  // before its model
@@ -89,7 +89,7 @@ class InvarianceTest : public WorldTest {
 // Random stages for random parts of the players: they are in different passes, frames and themes.
 TEST_P(InvarianceTest, NeighboursChangeNothing) {
   constexpr int kPlayers = 5;
-  auto model = NewModel(world_);
+  auto model = NewModel();
   std::vector<Player> players;
   for (int i = 0; i < kPlayers; ++i) players.push_back(NewPlayer(model.get(), i));
   std::mt19937 random(1);
@@ -120,8 +120,8 @@ TEST_P(InvarianceTest, NeighboursChangeNothing) {
 TEST_P(InvarianceTest, SavedAndOpenedAgainAtEveryBlock) {
   for (int number : {0, 1}) {
     // Two models in turn: slots, rings and buffers are never those of the block before.
-    std::unique_ptr<StateDit> models[] = {NewModel(world_, {.slots = 1, .max_batch = 1}),
-                                          NewModel(world_, {.slots = 1, .max_batch = 1})};
+    std::unique_ptr<Model> models[] = {NewModel({.slots = 1, .max_batch = 1}),
+                                       NewModel({.slots = 1, .max_batch = 1})};
     Player player = NewPlayer(models[0].get(), number);
     Model* model = models[0].get();
     for (int turn = 0;; ++turn) {
@@ -144,7 +144,7 @@ TEST_P(InvarianceTest, SavedAndOpenedAgainAtEveryBlock) {
 }
 
 TEST_P(InvarianceTest, AReusedSlotRemembersNothing) {
-  auto model = NewModel(world_, {.slots = 1, .max_batch = 1});
+  auto model = NewModel({.slots = 1, .max_batch = 1});
   for (int number : {2, 0, 1}) {
     Player player = NewPlayer(model.get(), number);
     PlayAlone(model.get(), &player);
@@ -155,14 +155,14 @@ TEST_P(InvarianceTest, AReusedSlotRemembersNothing) {
 
 TEST_P(InvarianceTest, SeedsMatter) {
   Player a = Alone(0);
-  auto model = NewModel(world_);
+  auto model = NewModel();
   auto session = model->Open({.seed = 77, .scene = PreparedScene(*model)});
   Player b{*std::move(session), 0};
   PlayAlone(model.get(), &b);
   EXPECT_FALSE(a.pictures == b.pictures);
 }
 
-INSTANTIATE_TEST_SUITE_P(Isas, InvarianceTest, AllIsas(), NameOfIsa);
+INSTANTIATE_TEST_SUITE_P(On, InvarianceTest, AllEngines(), NameOfEngine);
 
 }  // namespace
 }  // namespace firstbyte::state_dit

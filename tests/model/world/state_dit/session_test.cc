@@ -7,19 +7,18 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/model/world/state_dit/world_fixture.h"
+#include "tests/model/world/state_dit/engine.h"
 
 namespace firstbyte::state_dit {
 namespace {
 
 using testing::HasSubstr;
 
-class SessionTest : public testing::Test {
+class SessionTest : public EngineTest {
  protected:
   void SetUp() override {
-    world_ = LoadWorld(TinyFolder(), kernels::PreferredIsa());
-    ASSERT_NE(world_, nullptr);
-    model_ = NewModel(world_, {.slots = 2, .max_batch = 2});
+    EngineTest::SetUp();
+    if (!IsSkipped()) model_ = NewModel({.slots = 2, .max_batch = 2});
   }
 
   std::unique_ptr<Session> Open(uint64_t seed = 1) {
@@ -42,11 +41,10 @@ class SessionTest : public testing::Test {
     return model_->Open({.state = std::make_shared<std::string>(std::move(state))}).status().code();
   }
 
-  std::shared_ptr<const World> world_;
-  std::unique_ptr<StateDit> model_;
+  std::unique_ptr<Model> model_;
 };
 
-TEST_F(SessionTest, InfoTellsWhatTheWorldIs) {
+TEST_P(SessionTest, InfoTellsWhatTheWorldIs) {
   const ModelInfo& info = model_->info();
   ASSERT_TRUE(info.world.has_value());
   EXPECT_EQ(info.name, "tiny");
@@ -61,7 +59,7 @@ TEST_F(SessionTest, InfoTellsWhatTheWorldIs) {
               static_cast<double>(info.world->state_bytes), 1000);
 }
 
-TEST_F(SessionTest, ABlockGoesThroughItsStages) {
+TEST_P(SessionTest, ABlockGoesThroughItsStages) {
   auto session = Open();
   EXPECT_TRUE(session->work().prefill);
   EXPECT_FALSE(session->work().wants_block);
@@ -87,7 +85,7 @@ TEST_F(SessionTest, ABlockGoesThroughItsStages) {
   EXPECT_EQ(session->Take().block, -1);
 }
 
-TEST_F(SessionTest, BlocksAndTheMediaClockAreCounted) {
+TEST_P(SessionTest, BlocksAndTheMediaClockAreCounted) {
   auto session = OpenAndPlay(0);
   for (int i = 0; i < 3; ++i) {
     Output block = Play(session.get());
@@ -96,7 +94,7 @@ TEST_F(SessionTest, BlocksAndTheMediaClockAreCounted) {
   }
 }
 
-TEST_F(SessionTest, RefusesWhatDoesNotFit) {
+TEST_P(SessionTest, RefusesWhatDoesNotFit) {
   auto session = Open();
   Settle(model_.get(), session.get());
   EXPECT_EQ(session->Push(Marker{"m"}).code(), absl::StatusCode::kInvalidArgument);
@@ -109,7 +107,7 @@ TEST_F(SessionTest, RefusesWhatDoesNotFit) {
   EXPECT_EQ(session->Push(BlockActions{}).code(), absl::StatusCode::kFailedPrecondition);
 }
 
-TEST_F(SessionTest, TheEndWaitsForTheBlockThatIsBeingMade) {
+TEST_P(SessionTest, TheEndWaitsForTheBlockThatIsBeingMade) {
   auto session = OpenAndPlay(1);
   ASSERT_TRUE(session->Push(BlockActions{}).ok());
   ASSERT_TRUE(session->Push(EndOfInput{}).ok());
@@ -118,7 +116,7 @@ TEST_F(SessionTest, TheEndWaitsForTheBlockThatIsBeingMade) {
   EXPECT_TRUE(session->work().done);
 }
 
-TEST_F(SessionTest, AnotherPromptRecachesInSlices) {
+TEST_P(SessionTest, AnotherPromptRecachesInSlices) {
   auto session = OpenAndPlay(6);
   const int window = world_->config.dit.window;
   auto prompt = [&](int theme) {
@@ -138,7 +136,7 @@ TEST_F(SessionTest, AnotherPromptRecachesInSlices) {
   EXPECT_EQ(Play(session.get()).block, 6);
 }
 
-TEST_F(SessionTest, PromptResetAndActionsMayComeAtOneBoundary) {
+TEST_P(SessionTest, PromptResetAndActionsMayComeAtOneBoundary) {
   auto one_by_one = OpenAndPlay(6), at_once = OpenAndPlay(6);
   auto prompt = [&](int theme) {
     std::vector<float> mix(6, 0.0f);
@@ -166,7 +164,7 @@ TEST_F(SessionTest, PromptResetAndActionsMayComeAtOneBoundary) {
   }
 }
 
-TEST_F(SessionTest, BadPromptsAreNamed) {
+TEST_P(SessionTest, BadPromptsAreNamed) {
   EXPECT_EQ(model_->Prepare({.embedding = {1, 2}}).status().code(),
             absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(model_->Prepare({.embedding = {1, 2, 3, NAN, 5, 6}}).status().code(),
@@ -181,7 +179,7 @@ TEST_F(SessionTest, BadPromptsAreNamed) {
   }
 }
 
-TEST_F(SessionTest, PicturesAreScaledByArea) {
+TEST_P(SessionTest, PicturesAreScaledByArea) {
   RgbImage image{132, 128, std::vector<uint8_t>(3 * 132 * 128, 0)};
   for (int y = 0; y < 128; ++y) image.data[(y * 132 + 2) * 3] = 100;  // left column of the square
   const std::vector<float> pixels = SquarePixels(image);
@@ -189,7 +187,7 @@ TEST_F(SessionTest, PicturesAreScaledByArea) {
   EXPECT_FLOAT_EQ(pixels[3], 0);
 }
 
-TEST_F(SessionTest, ResetGoesBackToTheOriginAndCountsOn) {
+TEST_P(SessionTest, ResetGoesBackToTheOriginAndCountsOn) {
   auto session = OpenAndPlay(0);
   BlockActions forward;
   forward.keys[0] = true;
@@ -208,7 +206,7 @@ TEST_F(SessionTest, ResetGoesBackToTheOriginAndCountsOn) {
   }
 }
 
-TEST_F(SessionTest, SlotsAreCountedAndGivenBack) {
+TEST_P(SessionTest, SlotsAreCountedAndGivenBack) {
   auto a = Open(), b = Open();
   EXPECT_EQ(model_->Open({}).status().code(), absl::StatusCode::kResourceExhausted);
   a.reset();
@@ -216,7 +214,7 @@ TEST_F(SessionTest, SlotsAreCountedAndGivenBack) {
   EXPECT_TRUE(model_->Open({}).ok());  // the refused one left its slot
 }
 
-TEST_F(SessionTest, ABatchThatIsTooLargeAdvancesNobody) {
+TEST_P(SessionTest, ABatchThatIsTooLargeAdvancesNobody) {
   auto a = Open(), b = Open();
   StepReport report;
   std::vector<Session*> batch = {a.get(), b.get(), a.get()};
@@ -225,14 +223,14 @@ TEST_F(SessionTest, ABatchThatIsTooLargeAdvancesNobody) {
   EXPECT_TRUE(a->work().prefill);
 }
 
-TEST_F(SessionTest, SavesBetweenBlocksOnly) {
+TEST_P(SessionTest, SavesBetweenBlocksOnly) {
   auto session = Open();
   EXPECT_EQ(session->Save().status().code(), absl::StatusCode::kFailedPrecondition);
   Settle(model_.get(), session.get());
   EXPECT_TRUE(session->Save().ok());
 }
 
-TEST_F(SessionTest, AStateOfAnotherModelIsRefused) {
+TEST_P(SessionTest, AStateOfAnotherModelIsRefused) {
   auto session = OpenAndPlay(2);
   std::string state = *session->Save();
   const size_t at = state.find(world_->version);
@@ -243,7 +241,7 @@ TEST_F(SessionTest, AStateOfAnotherModelIsRefused) {
   EXPECT_THAT(std::string(opened.status().message()), HasSubstr("the model is another"));
 }
 
-TEST_F(SessionTest, NumbersThatAreNoneAreRefused) {
+TEST_P(SessionTest, NumbersThatAreNoneAreRefused) {
   auto session = OpenAndPlay(2);
   const std::string state = *session->Save();
   const float nan = NAN;
@@ -256,7 +254,7 @@ TEST_F(SessionTest, NumbersThatAreNoneAreRefused) {
 
 // Damage is refused, or what opens is a session that can be played: never a crash. The sanitizers
 // watch.
-TEST_F(SessionTest, DamagedStatesAreRefusedOrPlayable) {
+TEST_P(SessionTest, DamagedStatesAreRefusedOrPlayable) {
   auto session = OpenAndPlay(5);
   const std::string state = *session->Save();
   session.reset();
@@ -288,6 +286,8 @@ TEST_F(SessionTest, DamagedStatesAreRefusedOrPlayable) {
   }
   EXPECT_GT(opened, 300);
 }
+
+INSTANTIATE_TEST_SUITE_P(On, SessionTest, AllEngines(), NameOfEngine);
 
 }  // namespace
 }  // namespace firstbyte::state_dit

@@ -62,7 +62,7 @@ class GoldenTest : public WorldTest {
     KvCache cache(checkpoint.config);
     DitBuffers buffers(checkpoint.config, 1);
     std::vector<float> velocity(latent.size());
-    PassRow row = {latent.data(), controls.data(), 3, sigma, &cache, velocity.data()};
+    PassRow row = {latent.data(), controls.data(), 3, sigma, 0, &cache, velocity.data()};
     checkpoint.dit.Embed({&row, 1}, &buffers);
     row.frame = 0;  // rotated as frame 3, with no past
     for (int i = 0; i < checkpoint.config.n_layers; ++i) {
@@ -124,7 +124,7 @@ TEST_P(GoldenTest, PatchesAndControls) {
   const std::vector<float> latent = Tokens(golden_["latent"]), controls = Controls(5);
   KvCache cache(c);
   DitBuffers buffers(c, 1);
-  const PassRow row = {latent.data(), controls.data(), 0, 0, &cache, nullptr};
+  const PassRow row = {latent.data(), controls.data(), 0, 0, 0, &cache, nullptr};
   checkpoint_->dit.Embed({&row, 1}, &buffers);
   ExpectNear(Copy(buffers.x.data(), buffers.x.size()), "patchified");
   ExpectNear(Copy(buffers.fused.data(), c.d_model), "control");
@@ -135,7 +135,7 @@ TEST_P(GoldenTest, OneBlockOfEachKind) {
   const std::vector<float> latent = Tokens(golden_["latent"]), controls = Controls(5);
   KvCache cache(c);
   DitBuffers buffers(c, 1);
-  PassRow row = {latent.data(), controls.data(), 7, 1, &cache, nullptr};
+  PassRow row = {latent.data(), controls.data(), 7, 1, 0, &cache, nullptr};
   checkpoint_->dit.Embed({&row, 1}, &buffers);
   const std::vector<float> tokens = golden_["tokens"];
   row.frame = 0;  // rotated as frame 7, with no past

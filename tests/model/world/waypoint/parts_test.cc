@@ -36,6 +36,22 @@ TEST(Ring, EveryFrameSeesTheWindowBeforeIt) {
   }
 }
 
+TEST(Ring, WithoutGapsAFrameSeesTheSameAndItself) {
+  for (const Ring ring : {Ring{4, 1}, Ring{4, 2}, Ring{16, 8}, Ring{1, 1}, Ring{3, 5}}) {
+    for (int64_t frame = 0; frame < 300; ++frame) {
+      std::set<int> places = {ring.Here(frame)}, first;
+      for (int place = 0; place < ring.places; ++place) {
+        if (ring.Visible(frame, place)) places.insert(place);
+      }
+      for (int place = 0; place < ring.Seen(frame); ++place) first.insert(place);
+      ASSERT_EQ(first, places) << ring.places << " / " << ring.dilation << ": " << frame;
+      ASSERT_FALSE(ring.Visible(frame, ring.Here(frame)));
+      ASSERT_LE(ring.Here(frame), ring.tail());
+      ASSERT_TRUE(!ring.Keeps(frame) || ring.Here(frame) == ring.PlaceOf(frame));
+    }
+  }
+}
+
 TEST(Buttons, AreNamedByTheirCodes) {
   const std::vector<std::string> names = ButtonNames(256);
   EXPECT_EQ(names[0x57], "W");

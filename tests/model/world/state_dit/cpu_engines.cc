@@ -1,0 +1,23 @@
+#include "tests/model/world/state_dit/engine.h"
+
+namespace firstbyte::state_dit {
+
+constexpr kernels::Isa kIsas[] = {kernels::Isa::kGeneric, kernels::Isa::kAvx2,
+                                  kernels::Isa::kAvx512};
+
+std::vector<std::string> EngineNames() {
+  std::vector<std::string> names;
+  for (const kernels::Isa isa : kIsas) names.emplace_back(kernels::IsaName(isa));
+  return names;
+}
+
+std::unique_ptr<Model> OpenTiny(const std::string& engine, const LaneSize& size, std::string* why) {
+  for (const kernels::Isa isa : kIsas) {
+    if (engine != kernels::IsaName(isa)) continue;
+    if (kernels::Supported(isa)) return NewModel(LoadWorld(TinyFolder(), isa), size);
+  }
+  *why = "not on this machine";
+  return nullptr;
+}
+
+}  // namespace firstbyte::state_dit
