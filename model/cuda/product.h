@@ -76,4 +76,35 @@ struct Activate {
   }
 };
 
+// y = silu(gate) * up, of what one product has made of both.
+template <typename T>
+struct SwigluStep {
+  const T* gate_up;  // [rows] of gate [width], up [width]
+  T* y;              // [rows, width]
+  int rows, width;
+};
+
+template <typename T>
+struct Swiglu {
+  static constexpr int kThreads = 256;
+  struct Shared {};
+
+  SwigluStep<T> step;
+
+  Grid grid() const { return {step.rows, CeilDiv(step.width, kThreads)}; }
+  bool fits() const { return step.width > 0; }
+
+  template <typename Block>
+  FIRSTBYTE_DEVICE void Run(Block& block, Shared&) const {
+    const T* gate = step.gate_up + static_cast<int64_t>(block.at.x) * 2 * step.width;
+    T* y = step.y + static_cast<int64_t>(block.at.x) * step.width;
+    block.Each([&](int t) {
+      const int i = block.at.y * kThreads + t;
+      if (i >= step.width) return;
+      const float x = ToFloat(gate[i]);
+      Store(x / (1 + expf(-x)) * ToFloat(gate[step.width + i]), y + i);
+    });
+  }
+};
+
 }  // namespace firstbyte::cuda

@@ -292,6 +292,7 @@ constexpr PluginTable kTable = {.abi = kPluginAbi,
                                 .multiply = Multiply,
                                 .f32 = HostKernels::Typed<float>(),
                                 .bf16 = HostKernels::Typed<Bf16>(),
+                                .f16 = HostKernels::Typed<F16>(),
                                 .advance = HostKernels::kAdvance,
                                 .sample = HostKernels::kSample};
 
