@@ -98,8 +98,8 @@ absl::StatusOr<ModelInfo> DescribeOnGpus(const std::string& folder, const ModelO
 }
 
 constexpr FamilyEngine kAlignedMelOnGpus = {
-    OpenOnGpus<aligned_mel::GpuAlignedMel, aligned_mel::Voice, aligned_mel::LaneSize>,
-    DescribeOnGpus<aligned_mel::GpuAlignedMel, aligned_mel::LaneSize, aligned_mel::ReadConfig>};
+    OpenOnGpus<aligned_mel::GpuAlignedMel, aligned_mel::Voice, aligned_mel::GpuLaneSize>,
+    DescribeOnGpus<aligned_mel::GpuAlignedMel, aligned_mel::GpuLaneSize, aligned_mel::ReadConfig>};
 constexpr FamilyEngine kStateDitOnGpus = {
     OpenOnGpus<state_dit::GpuStateDit, state_dit::World, state_dit::LaneSize>,
     DescribeOnGpus<state_dit::GpuStateDit, state_dit::LaneSize, state_dit::ReadConfig>};

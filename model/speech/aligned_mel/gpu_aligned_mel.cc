@@ -56,11 +56,13 @@ absl::Status GpuAlignedMel::Load(const std::string& folder, const cuda::GpuOptio
           {.slots = slots, .max_batch = batch, .mode = options.mode, .number = options.number}),
       &acoustic_);
   if (status.ok()) {
-    status = cuda::Take(
-        GpuVocoder::Create(
-            gpu_.get(), voice_->config.vocoder, voice_->vocoder, &weights,
-            {.slots = slots, .max_batch = batch, .mode = options.mode, .number = options.number}),
-        &vocoder_);
+    status =
+        cuda::Take(GpuVocoder::Create(gpu_.get(), voice_->config.vocoder, voice_->vocoder, &weights,
+                                      {.slots = slots,
+                                       .max_batch = batch,
+                                       .mode = options.mode,
+                                       .number = options.number}),
+                   &vocoder_);
   }
   return weights.status().ok() ? status : weights.status();
 }
@@ -71,7 +73,8 @@ absl::StatusOr<std::unique_ptr<Prepared>> GpuAlignedMel::Prepare(const RawInput&
 
 absl::StatusOr<std::unique_ptr<Session>> GpuAlignedMel::NewSession(const SessionSpec& spec,
                                                                    Slot slot) {
-  return std::make_unique<AlignedMelSession>(*voice_, spec, std::move(slot));
+  return std::make_unique<AlignedMelSession>(*voice_, spec, std::move(slot),
+                                             Conditions::kWithTheFrame);
 }
 
 absl::Status GpuAlignedMel::Start(const Step& step) {

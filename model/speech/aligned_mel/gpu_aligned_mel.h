@@ -19,6 +19,12 @@
 
 namespace firstbyte::aligned_mel {
 
+// A GPU sustains more than a core, and memory of all slots is taken at once: 268 kB each with the
+// embedded voice.
+struct GpuLaneSize : LaneSize {
+  GpuLaneSize() : LaneSize{.slots = 4096, .max_batch = 256} {}
+};
+
 class GpuAlignedMel : public OverlappedModel {
  public:
   static constexpr char kFamily[] = "aligned_mel";

@@ -36,12 +36,14 @@ absl::Status CheckClause(const Prepared* prepared, const Config& config) {
 
 }  // namespace
 
-AlignedMelSession::AlignedMelSession(const Voice& voice, const SessionSpec& spec, Slot slot)
+AlignedMelSession::AlignedMelSession(const Voice& voice, const SessionSpec& spec, Slot slot,
+                                     Conditions conditions)
     : voice_(voice),
       stretch_(1 / spec.speaking_rate),
       slot_(std::move(slot)),
       silence_(kFrameFeatures, 0.0f),
-      conditions_({kConditionRing, voice.conditioner.outputs()}),
+      ahead_(conditions == Conditions::kAhead),
+      conditions_({ahead_ ? kConditionRing : 0, voice.conditioner.outputs()}),
       frames_({kFrameRing, kFrameFeatures}),
       vocoder_(voice.vocoder.NewState(spec.seed)) {
   output_.samples.reserve(kMostSamples);
@@ -148,7 +150,7 @@ absl::Status AlignedMelSession::Prefill(DurationModel::Buffers* durations,
   while (count > 0) {
     const int run =
         std::min<int>(count, kConditionRing - static_cast<int>(conditioned_ % kConditionRing));
-    if (conditions != nullptr) {
+    if (ahead_) {
       voice_.conditioner.Run(c.clause->span(), c.clause->ends, stretch_, c.conditioned, run,
                              conditions, Condition(conditioned_));
     }
@@ -161,7 +163,8 @@ absl::Status AlignedMelSession::Prefill(DurationModel::Buffers* durations,
 
 FrameRow AlignedMelSession::NextFrame() {
   const float* feedback = position_ == 0 ? silence_.data() : Frame(generated_ - 1);
-  return {Condition(generated_), feedback, slot_.index(), position_, Frame(generated_)};
+  const float* condition = ahead_ ? Condition(generated_) : nullptr;
+  return {condition, feedback, slot_.index(), position_, Frame(generated_)};
 }
 
 absl::Status AlignedMelSession::FinishFrame() {

@@ -30,17 +30,21 @@ struct PreparedClause : Prepared {
   Ends ends;  // once it has begun
 };
 
+// Who makes the conditions of frames: a prefill, some seconds ahead, or whoever makes the frames.
+enum class Conditions { kAhead, kWithTheFrame };
+
 class AlignedMelSession : public Session {
  public:
   // `voice` must outlive it.
-  AlignedMelSession(const Voice& voice, const SessionSpec& spec, Slot slot);
+  AlignedMelSession(const Voice& voice, const SessionSpec& spec, Slot slot,
+                    Conditions conditions = Conditions::kAhead);
 
   absl::Status Push(Input input) override;
   Work work() const override;
   Output Take() override;
 
-  // The steps. Prefill: durations, if a clause begins, and the next conditions of it. On a device
-  // these are made with each frame: then `conditions` is null.
+  // The steps. Prefill: durations, if a clause begins, and the next conditions of it; `conditions`
+  // may be null where these are made with the frame.
   absl::Status Prefill(DurationModel::Buffers* durations, Conditioner::Buffers* conditions);
   // Generate: fill in this stream's row of an acoustic step; account for it once it ran.
   FrameRow NextFrame();
@@ -76,7 +80,8 @@ class AlignedMelSession : public Session {
   std::deque<Begun> begun_;  // from the clause being generated to the one being conditioned
   int position_ = 0;         // in the first of them
   int64_t planned_ = 0, conditioned_ = 0, generated_ = 0, decoded_ = 0;
-  nn::Tensor conditions_;  // [kConditionRing, hidden]
+  const bool ahead_;       // conditions are made
+  nn::Tensor conditions_;  // [kConditionRing, hidden], or nothing
   nn::Tensor frames_;      // [kFrameRing, kFrameFeatures]
   VocoderState vocoder_;
 
