@@ -71,7 +71,7 @@ absl::Status GpuAcoustic::Load(nn::WeightLoader* weights) {
   absl::Status status;
   const auto load = [&](const std::string& name, nn::Bias bias, GpuLinear::Shape shape,
                         GpuLinear* linear) {
-    shape.number = size_.number;
+    shape.number = cuda::OnFloats(size_.number);
     const auto weight = weights->LoadTensor(name + ".weight", {shape.n, shape.k});
     std::vector<float> offset;
     if (bias == nn::Bias::kYes) offset = weights->LoadVector(name + ".bias", shape.n);
@@ -98,8 +98,13 @@ absl::Status GpuAcoustic::Load(nn::WeightLoader* weights) {
        &feedback_down_);
   load("acoustic.feedback_up", nn::Bias::kNo,
        {.n = hidden, .k = c.feedback_size, .add = true, .most_rows = n}, &feedback_up_);
-  load("acoustic.head", nn::Bias::kYes, {.n = kFrameFeatures, .k = hidden, .most_rows = n}, &head_);
-  return status;
+  const auto weight = weights->LoadTensor("acoustic.head.weight", {kFrameFeatures, hidden});
+  const auto bias = weights->LoadVector("acoustic.head.bias", kFrameFeatures);
+  status.Update(weights->status());
+  if (!status.ok()) return status;
+  const GpuLinear::Shape head = {
+      .n = kFrameFeatures, .k = hidden, .number = size_.number, .wide = true, .most_rows = n};
+  return Take(GpuLinear::Create(gpu_, head, weight, bias), &head_);
 }
 
 absl::Status GpuAcoustic::Allocate() {
@@ -135,6 +140,13 @@ absl::StatusOr<cuda::LlamaBlockWeights> GpuAcoustic::LoadBlock(int index,
 }
 
 absl::Status GpuAcoustic::LoadBlocks(nn::WeightLoader* weights) {
+  if (size_.number == cuda::Number::kBf16) return LoadBlocksOf<cuda::Bf16>(weights);
+  if (size_.number == cuda::Number::kF16) return LoadBlocksOf<cuda::F16>(weights);
+  return LoadBlocksOf<float>(weights);
+}
+
+template <typename T>
+absl::Status GpuAcoustic::LoadBlocksOf(nn::WeightLoader* weights) {
   const cuda::LlamaShape shape = {.layers = config_.num_hidden_layers,
                                   .width = config_.hidden_size,
                                   .mlp = config_.intermediate_size,
@@ -149,9 +161,10 @@ absl::Status GpuAcoustic::LoadBlocks(nn::WeightLoader* weights) {
                                   .less_precise = size_.number == cuda::Number::kTf32};
   const std::vector<float> gain = weights->LoadVector("acoustic.norm.weight", config_.hidden_size);
   if (!weights->status().ok()) return weights->status();
-  return Take(cuda::GpuLlama<float>::Create(
-                  gpu_, shape, [&](int index) { return LoadBlock(index, weights); }, gain),
-              &blocks_);
+  auto blocks = cuda::GpuLlama<T>::Create(
+      gpu_, shape, [&](int index) { return LoadBlock(index, weights); }, gain);
+  if (blocks.ok()) blocks_ = *std::move(blocks);
+  return blocks.status();
 }
 
 absl::Status GpuAcoustic::OpenStage() {
@@ -214,18 +227,31 @@ absl::Status GpuAcoustic::Body(const GpuStage::Step& step) const {
       first_.Forward(kQueue, step.inputs + inputs_.mels, rows * kStack, firsts_.get());
   status.Update(second_.Forward(kQueue, firsts_.get(), rows * kStack, seconds_.get()));
   // Four mel frames of the second lie together: they are one row of the last layer.
-  status.Update(condition_.Forward(kQueue, seconds_.get(), rows, blocks_->x()));
+  status.Update(condition_.Forward(kQueue, seconds_.get(), rows, x()));
   status.Update(
       feedback_down_.Forward(kQueue, step.inputs + inputs_.feedback, rows, feedback_.get()));
-  status.Update(feedback_up_.Forward(kQueue, feedback_.get(), rows, blocks_->x()));
-  status.Update(
-      blocks_->Forward(kQueue, {.rows = rows,
-                                .slots = step.slots,
-                                .positions = ArrayAt<int64_t>(step.inputs, inputs_.positions),
-                                .places = ArrayAt<int32_t>(step.inputs, inputs_.places),
-                                .lengths = ArrayAt<int32_t>(step.inputs, inputs_.lengths)}));
-  status.Update(head_.Forward(kQueue, blocks_->normed(), rows, step.results));
+  status.Update(feedback_up_.Forward(kQueue, feedback_.get(), rows, x()));
+  status.Update(RunBlocks(step));
   return status;
+}
+
+float* GpuAcoustic::x() const {
+  return std::visit([](const auto& blocks) { return blocks->x(); }, blocks_);
+}
+
+absl::Status GpuAcoustic::RunBlocks(const GpuStage::Step& step) const {
+  return std::visit(
+      [&](const auto& blocks) {
+        absl::Status status = blocks->Forward(
+            Queue::kSteps, {.rows = step.rows,
+                            .slots = step.slots,
+                            .positions = ArrayAt<int64_t>(step.inputs, inputs_.positions),
+                            .places = ArrayAt<int32_t>(step.inputs, inputs_.places),
+                            .lengths = ArrayAt<int32_t>(step.inputs, inputs_.lengths)});
+        status.Update(head_.Forward(Queue::kSteps, blocks->normed(), step.rows, step.results));
+        return status;
+      },
+      blocks_);
 }
 
 }  // namespace firstbyte::aligned_mel

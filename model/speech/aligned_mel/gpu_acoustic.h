@@ -1,13 +1,15 @@
 // The acoustic model of acoustic.h on a GPU: the same frames, with the caches of all slots in
 // device memory. What a frame must say is conditioned with it (conditioner.h), not ahead of it.
 //
-// What a step gives lies within rounding of the CPU's. Used by its lane's thread only; errors are
-// those of cuda/gpu.h.
+// What a step gives lies within rounding of the CPU's: of the number that the blocks multiply in,
+// whose caches and activations follow; what stands before them is floats. Used by its lane's thread
+// only; errors are those of cuda/gpu.h.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <variant>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -25,7 +27,7 @@ class GpuAcoustic {
   struct Size {
     int slots, max_batch;
     cuda::GraphMode mode = cuda::GraphMode::kGraphs;
-    cuda::Number number = cuda::Number::kF32;  // of products; or kTf32
+    cuda::Number number = cuda::Number::kF32;
   };
 
   // One stream's part in a step. `frame.condition` is not used.
@@ -68,11 +70,15 @@ class GpuAcoustic {
               const Size& size);
   absl::Status Load(nn::WeightLoader* weights);
   absl::Status LoadBlocks(nn::WeightLoader* weights);
+  template <typename T>
+  absl::Status LoadBlocksOf(nn::WeightLoader* weights);
   absl::StatusOr<cuda::LlamaBlockWeights> LoadBlock(int index, nn::WeightLoader* weights) const;
   absl::Status Allocate();
   absl::Status OpenStage();
   void Fill(absl::Span<const Row> rows, char* inputs) const;
   absl::Status Body(const cuda::GpuStage::Step& step) const;
+  absl::Status RunBlocks(const cuda::GpuStage::Step& step) const;
+  float* x() const;  // of the blocks
 
   cuda::Gpu* const gpu_;
   const AcousticConfig config_;
@@ -83,7 +89,9 @@ class GpuAcoustic {
   cuda::GpuLinear feedback_down_, feedback_up_, head_;
   // Between them: [max_batch * kStack] rows of the first two, [max_batch] of the last.
   cuda::DeviceArray<float> firsts_, seconds_, feedback_;
-  std::unique_ptr<cuda::GpuLlama<float>> blocks_;
+  std::variant<std::unique_ptr<cuda::GpuLlama<float>>, std::unique_ptr<cuda::GpuLlama<cuda::Bf16>>,
+               std::unique_ptr<cuda::GpuLlama<cuda::F16>>>
+      blocks_;
   std::unique_ptr<cuda::GpuStage> stage_;  // goes first
 };
 

@@ -61,7 +61,7 @@ absl::Status GpuAlignedMel::Load(const std::string& folder, const cuda::GpuOptio
                                       {.slots = slots,
                                        .max_batch = batch,
                                        .mode = options.mode,
-                                       .number = options.number}),
+                                       .number = cuda::OnFloats(options.number)}),
                    &vocoder_);
   }
   return weights.status().ok() ? status : weights.status();

@@ -1,6 +1,8 @@
 // The aligned_mel family on a GPU, where two steps may be under way; see aligned_mel.h,
 // gpu_acoustic.h and gpu_vocoder.h.
 //
+// In half precision and bfloat16 the acoustic model's blocks are; the vocoder then has TF32.
+//
 // Of a prefill, durations are left, which the CPU makes when it is submitted: some 30 rows of a
 // small network for a clause. Conditions are made with the frames.
 #pragma once
@@ -28,7 +30,8 @@ struct GpuLaneSize : LaneSize {
 class GpuAlignedMel : public OverlappedModel {
  public:
   static constexpr char kFamily[] = "aligned_mel";
-  static constexpr cuda::Number kNumbers[] = {cuda::Number::kF32, cuda::Number::kTf32};
+  static constexpr cuda::Number kNumbers[] = {cuda::Number::kF32, cuda::Number::kTf32,
+                                              cuda::Number::kF16, cuda::Number::kBf16};
 
   // What a model of this config says of itself, but for its version.
   static ModelInfo Describe(const Config& config, const LaneSize& size);

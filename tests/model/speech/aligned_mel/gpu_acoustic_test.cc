@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "tests/model/speech/aligned_mel/device_fixture.h"
 
@@ -24,10 +25,12 @@ class GpuAcousticTest : public DeviceTest {
   }
 
   absl::StatusOr<std::unique_ptr<GpuAcoustic>> Open(cuda::GraphMode mode = cuda::GraphMode::kGraphs,
-                                                    int slots = kSlots) {
+                                                    int slots = kSlots,
+                                                    cuda::Number number = cuda::Number::kF32) {
     return WithWeights([&](nn::WeightLoader* weights) {
-      return GpuAcoustic::Create(gpu_.get(), voice_->config.acoustic, voice_->conditioner, weights,
-                                 {.slots = slots, .max_batch = kMaxBatch, .mode = mode});
+      return GpuAcoustic::Create(
+          gpu_.get(), voice_->config.acoustic, voice_->conditioner, weights,
+          {.slots = slots, .max_batch = kMaxBatch, .mode = mode, .number = number});
     });
   }
 
@@ -101,6 +104,27 @@ TEST_P(GpuAcousticTest, ASessionIsTheSameAloneAndWithoutGraphs) {
   const auto together = Speak(graphs->get(), /*batched=*/true);
   EXPECT_EQ(Speak(alone->get(), /*batched=*/false), together);
   EXPECT_EQ(Speak(eager->get(), /*batched=*/true), together);
+}
+
+// How far frames made of frames may drift: a share of the features' own spread, which is 1.
+TEST_P(GpuAcousticTest, SaysNearlyTheSameInOtherNumbersAndTheSameAlone) {
+  for (const auto& [number, share] :
+       {std::pair{cuda::Number::kTf32, 0.01}, std::pair{cuda::Number::kF16, 0.01},
+        std::pair{cuda::Number::kBf16, 0.05}}) {
+    SCOPED_TRACE(static_cast<int>(number));
+    auto model = Open(cuda::GraphMode::kGraphs, kSlots, number);
+    auto alone = Open(cuda::GraphMode::kGraphs, kSlots, number);
+    ASSERT_TRUE(model.ok() && alone.ok()) << model.status();
+    const auto said = Speak(model->get(), /*batched=*/true);
+    EXPECT_EQ(Speak(alone->get(), /*batched=*/false), said);
+    double difference = 0;
+    for (size_t i = 0; i < said[0].size(); ++i) {
+      difference += std::pow(said[0][i] - clause_.features[i], 2);
+    }
+    difference = std::sqrt(difference / static_cast<double>(said[0].size()));
+    EXPECT_LT(difference, share);
+    EXPECT_GT(difference, 1e-4) << "as in float";
+  }
 }
 
 TEST_P(GpuAcousticTest, WithoutMemoryForItsCachesItIsRefused) {

@@ -2,6 +2,7 @@
 #include "model/speech/aligned_mel/gpu_aligned_mel.h"
 
 #include <cmath>
+#include <numeric>
 
 #include "tests/model/speech/aligned_mel/device_fixture.h"
 
@@ -19,9 +20,11 @@ class GpuAlignedMelTest : public DeviceTest {
   }
 
   std::unique_ptr<Model> Open(const LaneSize& size = kSize,
-                              cuda::GraphMode mode = cuda::GraphMode::kGraphs) const {
+                              cuda::GraphMode mode = cuda::GraphMode::kGraphs,
+                              cuda::Number number = cuda::Number::kF32) const {
     std::string why;
-    auto model = GpuAlignedMel::Create(voice_, ModelFolder(), NewGpu(&why), size, {.mode = mode});
+    auto model = GpuAlignedMel::Create(voice_, ModelFolder(), NewGpu(&why), size,
+                                       {.mode = mode, .number = number});
     EXPECT_TRUE(model.ok()) << model.status();
     return *std::move(model);
   }
@@ -59,6 +62,19 @@ TEST_P(GpuAlignedMelTest, SpeaksTheGoldenStreams) {
 TEST_P(GpuAlignedMelTest, AStreamIsTheSameWithoutGraphs) {
   const auto graphs = Open(), eager = Open(kSize, cuda::GraphMode::kEager);
   EXPECT_EQ(Say(eager.get(), cases_[1], 4), Say(graphs.get(), cases_[1], 8));
+}
+
+// Pitch drifts, so samples cannot be compared one by one; what is heard must be as loud.
+TEST_P(GpuAlignedMelTest, SpeaksInNarrowNumbersToo) {
+  for (cuda::Number number : {cuda::Number::kF16, cuda::Number::kBf16}) {
+    const auto model = Open(kSize, cuda::GraphMode::kGraphs, number);
+    const std::vector<float> samples = Say(model.get(), cases_[1], 4);
+    ASSERT_EQ(samples.size(), cases_[1].samples.size());
+    const auto energy = [](const std::vector<float>& of) {
+      return std::inner_product(of.begin(), of.end(), of.begin(), 0.0);
+    };
+    EXPECT_NEAR(energy(samples) / energy(cases_[1].samples), 1, 0.1);
+  }
 }
 
 TEST_P(GpuAlignedMelTest, ALaneWithoutSlotsIsRefused) {
