@@ -16,13 +16,14 @@ namespace firstbyte::cuda {
 inline constexpr int kRowUnit = 8;
 constexpr int Padded(int elements) { return CeilDiv(elements, kRowUnit) * kRowUnit; }
 
-// y = activation(x W' + b) in float, or y += x W' + b. Immutable once made; used by its lane's
-// thread only.
+// y = activation(x W' + b), or y += x W' + b. x and the weights are of the shape's number; y is,
+// too, or else float. Immutable once made; used by its lane's thread only.
 class GpuLinear {
  public:
   struct Shape {
     int n, k;
-    Number number = Number::kF32;  // or kTf32
+    Number number = Number::kF32;
+    bool wide = false;  // y is float whatever the number
     Activation activation = Activation::kNone;
     bool add = false;
     int most_rows;
@@ -30,28 +31,45 @@ class GpuLinear {
   };
 
   GpuLinear() = default;
-  // weight [n, k]; bias [n] or empty. `gpu` outlives the layer.
+  // weight [n, k]; bias [n] or empty; rounded to the numbers of the shape. `gpu` outlives the
+  // layer.
   static absl::StatusOr<GpuLinear> Create(Gpu* gpu, const Shape& shape,
                                           absl::Span<const float> weight,
                                           absl::Span<const float> bias);
+  // Its weights are zeros without a bias, until somebody writes them.
+  static absl::StatusOr<GpuLinear> Blank(Gpu* gpu, const Shape& shape);
 
   // x [rows, Padded(k)] -> y [rows] rows of n, y_stride apart
   absl::Status Forward(Queue queue, const void* x, int rows, void* y) const;
 
+  // [n, Padded(k)], of the shape's number.
+  void* weights() const { return weights_.get(); }
+
  private:
+  absl::Status Open(const Shape& shape, bool biased);
+  absl::Status Fill(absl::Span<const float> weight, absl::Span<const float> bias);
+
   Gpu* gpu_ = nullptr;
+  Shape shape_{};
   OwnedProduct product_;
-  DeviceArray<float> weight_, bias_;
+  DeviceArray<char> weights_, bias_;
 };
+
+// Copies `values` to the device, there when it returns. `to` has room for them.
+template <typename T>
+absl::Status CopyTo(Gpu* gpu, absl::Span<const T> values, void* to) {
+  absl::Status status = gpu->Call(gpu->plugin().to_device, Queue::kSteps, to, values.data(),
+                                  static_cast<int64_t>(values.size() * sizeof(T)));
+  status.Update(gpu->Call(gpu->plugin().wait));
+  return status;
+}
 
 // `values` on the device, there when it returns. Not empty.
 template <typename T>
 absl::StatusOr<DeviceArray<T>> Upload(Gpu* gpu, absl::Span<const T> values) {
   absl::StatusOr<DeviceArray<T>> array = gpu->NewArray<T>(values.size());
   if (!array.ok()) return array;
-  absl::Status status = gpu->Call(gpu->plugin().to_device, Queue::kSteps, array->get(),
-                                  values.data(), static_cast<int64_t>(values.size() * sizeof(T)));
-  status.Update(gpu->Call(gpu->plugin().wait));
+  absl::Status status = CopyTo(gpu, values, array->get());
   if (!status.ok()) return status;
   return array;
 }

@@ -37,6 +37,7 @@ struct Kernels {
             .modulate = Run<Modulate<T>, ModulateStep<T>>,
             .ring_write = Run<RingWrite<T>, RingWriteStep<T>>,
             .activate = Run<Activate<T>, ActivateStep<T>>,
+            .swiglu = Run<Swiglu<T>, SwigluStep<T>>,
             .taps = Run<Taps<T>, TapsStep<T>>,
             .map_norm = Run<MapNorm<T>, MapNormStep<T>>,
             .shuffle = Run<Shuffle<T>, ShuffleStep<T>>};

@@ -1,4 +1,4 @@
-// Gate and modulation of a diffusion transformer in one pass: a block has a token.
+// The sum and the norm between two branches of a transformer in one pass: a block has a token.
 #pragma once
 
 #include <cmath>
@@ -30,7 +30,8 @@ struct Modulate {
       float sum = 0;
       for (int i = t; i < step.width; i += kThreads) {
         if (step.branch != nullptr) {
-          x[i] = fmaf(step.gate[own + i], ToFloat(step.branch[token + i]), x[i]);
+          const float gate = step.gate == nullptr ? 1 : step.gate[own + i];
+          x[i] = fmaf(gate, ToFloat(step.branch[token + i]), x[i]);
         }
         sum = fmaf(x[i], x[i], sum);
       }
@@ -46,7 +47,8 @@ struct Modulate {
       for (int w = 0; w < kWarps; ++w) total += s.warp[w];
       const float shrink = 1 / sqrtf(total / step.width + step.epsilon);
       for (int i = t; i < step.width; i += kThreads) {
-        const float y = x[i] * shrink * (1 + step.scale[own + i]) + step.shift[own + i];
+        const float shift = step.shift == nullptr ? 0 : step.shift[own + i];
+        const float y = x[i] * shrink * (1 + step.scale[own + i]) + shift;
         Store(y, step.y + token + i);
       }
     });

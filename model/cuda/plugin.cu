@@ -49,6 +49,7 @@ constexpr PluginTable kTable = {
     .multiply = Multiply,
     .f32 = DeviceKernels::Typed<float>(),
     .bf16 = DeviceKernels::Typed<Bf16>(),
+    .f16 = DeviceKernels::Typed<F16>(),
     .advance = DeviceKernels::kAdvance,
     .sample = DeviceKernels::kSample};
 

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "model/cuda/maps.h"
 #include "model/cuda/product.h"
@@ -20,7 +21,7 @@
 
 namespace firstbyte::cuda {
 
-inline constexpr uint32_t kPluginAbi = 3;
+inline constexpr uint32_t kPluginAbi = 4;
 inline constexpr char kPluginSymbol[] = "firstbyte_cuda_plugin";
 
 enum class Code : int32_t {
@@ -65,6 +66,7 @@ struct TypedKernels {
   StartStep<ModulateStep<T>> modulate;
   StartStep<RingWriteStep<T>> ring_write;
   StartStep<ActivateStep<T>> activate;
+  StartStep<SwigluStep<T>> swiglu;
   StartStep<TapsStep<T>> taps;
   StartStep<MapNormStep<T>> map_norm;
   StartStep<ShuffleStep<T>> shuffle;
@@ -112,9 +114,21 @@ struct PluginTable {
 
   TypedKernels<float> f32;
   TypedKernels<Bf16> bf16;
+  TypedKernels<F16> f16;
   StartStep<AdvanceStep> advance;
   StartStep<SampleStep> sample;
 };
+
+template <typename T>
+const TypedKernels<T>& KernelsOf(const PluginTable& plugin) {
+  if constexpr (std::is_same_v<T, Bf16>) {
+    return plugin.bf16;
+  } else if constexpr (std::is_same_v<T, F16>) {
+    return plugin.f16;
+  } else {
+    return plugin.f32;
+  }
+}
 
 using PluginEntry = const PluginTable* (*)();
 

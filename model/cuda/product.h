@@ -15,6 +15,13 @@ constexpr int BytesOf(Number number) {
   return number == Number::kF32 || number == Number::kTf32 ? 4 : 2;
 }
 
+// f of a value of what activations beside such products are made of.
+template <typename F>
+auto OfNumber(Number number, F f) {
+  if (number == Number::kBf16) return f(Bf16{});
+  return number == Number::kF16 ? f(F16{}) : f(float{});
+}
+
 enum class Activation : int32_t { kNone, kSilu, kReluSquared };
 
 // A product as its layer knows it when the model opens: all but the rows. The algorithm is chosen
@@ -72,6 +79,37 @@ struct Activate {
       const float x = ToFloat(*y), positive = Max(x, 0);
       if (step.activation == Activation::kSilu) Store(x / (1 + expf(-x)), y);
       if (step.activation == Activation::kReluSquared) Store(positive * positive, y);
+    });
+  }
+};
+
+// y = silu(gate) * up, of what one product has made of both.
+template <typename T>
+struct SwigluStep {
+  const T* gate_up;  // [rows] of gate [width], up [width]
+  T* y;              // [rows, width]
+  int rows, width;
+};
+
+template <typename T>
+struct Swiglu {
+  static constexpr int kThreads = 256;
+  struct Shared {};
+
+  SwigluStep<T> step;
+
+  Grid grid() const { return {step.rows, CeilDiv(step.width, kThreads)}; }
+  bool fits() const { return step.width > 0; }
+
+  template <typename Block>
+  FIRSTBYTE_DEVICE void Run(Block& block, Shared&) const {
+    const T* gate = step.gate_up + static_cast<int64_t>(block.at.x) * 2 * step.width;
+    T* y = step.y + static_cast<int64_t>(block.at.x) * step.width;
+    block.Each([&](int t) {
+      const int i = block.at.y * kThreads + t;
+      if (i >= step.width) return;
+      const float x = ToFloat(gate[i]);
+      Store(x / (1 + expf(-x)) * ToFloat(gate[step.width + i]), y + i);
     });
   }
 };

@@ -58,15 +58,16 @@ struct HeadsStep {
   int capacity;
 };
 
-// The seam between two branches of a diffusion transformer: x += gate * branch, then
-// y = x / rms(x) * (1 + scale) + shift, with one gate, scale and shift for a session's tokens.
+// The seam between two branches of a transformer: x += gate * branch, then
+// y = x / rms(x) * (1 + scale) + shift, with one gate, scale and shift for a session's tokens, or
+// (stride 0) for all: so it is RMSNorm, too, whose gain is 1 + scale.
 template <typename T>
 struct ModulateStep {
-  float* x;            // [rows * tokens, width]
-  const T* branch;     // the same; null: x stays
-  const float* gate;   // [rows] rows of width, `stride` apart; so are scale and shift
-  const float* scale;  // null: y is not made
-  const float* shift;
+  float* x;              // [rows * tokens, width]
+  const T* branch;       // the same; null: x stays
+  const float* gate;     // [rows] rows of width, `stride` apart; so are scale and shift. Null: 1
+  const float* scale;    // null: y is not made
+  const float* shift;    // null: 0
   int64_t stride;        // elements
   const int32_t* slots;  // [rows]
   T* y;                  // [rows * tokens, width]

@@ -48,6 +48,10 @@ class Executor {
   void Run(const MapNormStep<Bf16>& step) { Start(plugin_.bf16.map_norm, step); }
   void Run(const ShuffleStep<float>& step) { Start(plugin_.f32.shuffle, step); }
   void Run(const ShuffleStep<Bf16>& step) { Start(plugin_.bf16.shuffle, step); }
+  template <typename T>
+  void Run(const SwigluStep<T>& step) {
+    Start(KernelsOf<T>(plugin_).swiglu, step);
+  }
   void Run(const AdvanceStep& step) { Start(plugin_.advance, step); }
   void Run(const SampleStep& step) { Start(plugin_.sample, step); }
   void Run(const ProductShape& shape, const ProductStep& step);

@@ -113,6 +113,24 @@ TEST_P(ProductTest, ARowDoesNotKnowHowManyThereAre) {
   }
 }
 
+TEST_P(ProductTest, SwigluMultipliesWithTheGate) {
+  RandomCase random(8);
+  const int rows = 5, width = 300;
+  const auto gate_up = random.Normals<Bf16>(rows * 2 * width);
+  const auto untouched = std::vector<Bf16>(rows * width + 1, Of<Bf16>(kUntouched));
+  Executor& e = Fresh();
+  Bf16* y = e.Put(untouched);
+  e.Run(SwigluStep<Bf16>{e.Put(gate_up), y, rows, width});
+  const std::vector<Bf16> made = e.Get(y, untouched.size());
+  for (int i = 0; i < rows * width; ++i) {
+    const Bf16* own = &gate_up[i / width * 2 * width + i % width];
+    const double gate = ToFloat(own[0]), up = ToFloat(own[width]);
+    const double want = gate / (1 + std::exp(-gate)) * up;
+    ASSERT_NEAR(ToFloat(made[i]), want, kTolerance<Bf16> * (1e-3 + std::abs(want))) << "at " << i;
+  }
+  EXPECT_EQ(ToFloat(made.back()), kUntouched);
+}
+
 INSTANTIATE_TEST_SUITE_P(On, ProductTest, testing::ValuesIn(ExecutorNames()),
                          [](const auto& info) { return info.param; });
 
