@@ -24,7 +24,7 @@
 
 namespace firstbyte::cuda {
 
-inline constexpr uint32_t kPluginAbi = 5;
+inline constexpr uint32_t kPluginAbi = 6;
 inline constexpr char kPluginSymbol[] = "firstbyte_cuda_plugin";
 
 enum class Code : int32_t {

@@ -63,11 +63,11 @@ struct HeadsStep {
 // (stride 0) for all: so it is RMSNorm, too, whose gain is 1 + scale.
 template <typename T>
 struct ModulateStep {
-  float* x;            // [rows * tokens, width]
-  const T* branch;     // the same; null: x stays
-  const float* gate;   // [rows] rows of width, `stride` apart; so are scale and shift. Null: 1
-  const float* scale;  // null: y is not made
-  const float* shift;  // null: 0
+  float* x;              // [rows * tokens, width]
+  const T* branch;       // the same; null: x stays
+  const float* gate;     // [rows] rows of width, `stride` apart; so are scale and shift. Null: 1
+  const float* scale;    // null: y is not made
+  const float* shift;    // null: 0
   int64_t stride;        // elements
   const int32_t* slots;  // [rows]
   T* y;                  // [rows * tokens, width]

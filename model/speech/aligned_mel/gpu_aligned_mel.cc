@@ -12,12 +12,19 @@ namespace {
 
 AlignedMelSession& Mine(Session* session) { return *static_cast<AlignedMelSession*>(session); }
 
+int64_t SlotBytes(const Config& config, cuda::Number number) {
+  const AcousticConfig& c = config.acoustic;
+  const int64_t frame = int64_t{2} * c.num_hidden_layers * c.num_attention_heads *
+                        kernels::kHeadDim * cuda::BytesOf(number);
+  return frame * c.sliding_window + GpuVocoder::SlotBytes(config.vocoder);
+}
+
 }  // namespace
 
 ModelInfo GpuAlignedMel::Describe(const Config& config, const LaneSize& size) {
   ModelInfo info = AlignedMel::Describe(config, size);
   info.steps_under_way = kStepsUnderWay;
-  info.slot_bytes += GpuVocoder::SlotBytes(config.vocoder);
+  info.slot_bytes = SlotBytes(config, cuda::Number::kF32);
   return info;
 }
 
@@ -25,24 +32,25 @@ absl::StatusOr<std::unique_ptr<GpuAlignedMel>> GpuAlignedMel::Create(
     std::shared_ptr<const Voice> voice, const std::string& folder, std::unique_ptr<cuda::Gpu> gpu,
     const LaneSize& size, const cuda::GpuOptions& options) {
   if (absl::Status good = AlignedMel::Check(size); !good.ok()) return good;
-  return OrNoMemory(absl::StrCat("opening ", folder),
-                    [&]() -> absl::StatusOr<std::unique_ptr<GpuAlignedMel>> {
-                      std::unique_ptr<GpuAlignedMel> model(
-                          new GpuAlignedMel(std::move(voice), std::move(gpu), size));
-                      absl::Status status = model->Load(folder, options);
-                      if (!status.ok()) return status;
-                      return model;
-                    });
+  return OrNoMemory(
+      absl::StrCat("opening ", folder), [&]() -> absl::StatusOr<std::unique_ptr<GpuAlignedMel>> {
+        std::unique_ptr<GpuAlignedMel> model(
+            new GpuAlignedMel(std::move(voice), std::move(gpu), size, options.number));
+        absl::Status status = model->Load(folder, options);
+        if (!status.ok()) return status;
+        return model;
+      });
 }
 
 GpuAlignedMel::GpuAlignedMel(std::shared_ptr<const Voice> voice, std::unique_ptr<cuda::Gpu> gpu,
-                             const LaneSize& size)
+                             const LaneSize& size, cuda::Number number)
     : OverlappedModel(size.slots),
       voice_(std::move(voice)),
       gpu_(std::move(gpu)),
       info_(Describe(voice_->config, size)),
       durations_(voice_->durations) {
   info_.version = voice_->version;
+  info_.slot_bytes = SlotBytes(voice_->config, number);
 }
 
 absl::Status GpuAlignedMel::Load(const std::string& folder, const cuda::GpuOptions& options) {

@@ -21,8 +21,8 @@
 
 namespace firstbyte::aligned_mel {
 
-// A GPU sustains more than a core, and memory of all slots is taken at once: 268 kB each with the
-// embedded voice.
+// What a GPU does at once, where nobody says otherwise; the registry takes fewer slots where they
+// do not fit. 270 kB each with the embedded voice.
 struct GpuLaneSize : LaneSize {
   GpuLaneSize() : LaneSize{.slots = 4096, .max_batch = 256} {}
 };
@@ -33,7 +33,8 @@ class GpuAlignedMel : public OverlappedModel {
   static constexpr cuda::Number kNumbers[] = {cuda::Number::kF32, cuda::Number::kTf32,
                                               cuda::Number::kF16, cuda::Number::kBf16};
 
-  // What a model of this config says of itself, but for its version.
+  // What a model of this config says of itself, but for its version; slot_bytes are those of caches
+  // of floats.
   static ModelInfo Describe(const Config& config, const LaneSize& size);
   // `voice` was loaded from `folder`, whose weights are read again. Errors are those of cuda/gpu.h
   // and of a damaged folder.
@@ -56,7 +57,7 @@ class GpuAlignedMel : public OverlappedModel {
   };
 
   GpuAlignedMel(std::shared_ptr<const Voice> voice, std::unique_ptr<cuda::Gpu> gpu,
-                const LaneSize& size);
+                const LaneSize& size, cuda::Number number);
   absl::Status Load(const std::string& folder, const cuda::GpuOptions& options);
   absl::StatusOr<std::unique_ptr<Session>> NewSession(const SessionSpec& spec, Slot slot) override;
   absl::Status Start(const Step& step) override;
