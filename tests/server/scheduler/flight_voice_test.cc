@@ -1,24 +1,30 @@
-// The flight recorder and its replay with weights: the embedded voice, streams in shared steps.
+// The flight recorder and its replay with weights: the embedded voice, streams in shared steps, on
+// the CPU and on an emulated GPU, where two steps are under way.
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "model/registry/registry.h"
 #include "server/scheduler/flight_recorder.h"
 #include "server/scheduler/lane.h"
 #include "server/scheduler/replay.h"
+#include "tests/model/cuda/emulated_device.h"
 #include "tests/server/scheduler/recording_port.h"
 
 namespace firstbyte {
 namespace {
 
-std::vector<std::unique_ptr<Model>> Voice() {
-  auto models = OpenModelFolder(std::string(FIRSTBYTE_SOURCE_DIR) + "/models/aligned-mel-en",
-                                {.lanes = 1, .slots = 4, .max_batch = 4});
+enum class Place { kCpu, kGpu };
+
+std::vector<std::unique_ptr<Model>> Voice(Place place) {
+  ModelOptions options{.lanes = 1, .slots = 4, .max_batch = 4};
+  if (place == Place::kGpu) options.gpu = cuda::GpuOptions{.plugin = &cuda::EmulatedPlugin()};
+  auto models =
+      OpenModelFolder(std::string(FIRSTBYTE_SOURCE_DIR) + "/models/aligned-mel-en", options);
   EXPECT_TRUE(models.ok()) << models.status();
   return *std::move(models);
 }
 
-std::string Record(const std::vector<std::string>& texts) {
-  auto models = Voice();
+std::string Record(Place place, const std::vector<std::string>& texts) {
+  auto models = Voice(place);
   const Model& voice = *models[0];
   FlightRecorder recorder(0, {&voice.info()}, {.inputs = true}, &Clock::Steady());
   AdmissionLedger ledger(std::vector<std::vector<int>>{{4}});
@@ -38,11 +44,13 @@ std::string Record(const std::vector<std::string>& texts) {
   return ToText(recorder.Take());
 }
 
-TEST(FlightOfAVoice, MakesTheSameBytesAgain) {
+class FlightOfAVoice : public testing::TestWithParam<Place> {};
+
+TEST_P(FlightOfAVoice, MakesTheSameBytesAgain) {
   const auto logs =
-      ParseFlightLogs(Record({"Good morning.", "It is raining in the hills.", "Yes."}));
+      ParseFlightLogs(Record(GetParam(), {"Good morning.", "It is raining in the hills.", "Yes."}));
   ASSERT_TRUE(logs.ok()) << logs.status();
-  auto sessions = Replay(logs->at(0), Voice());
+  auto sessions = Replay(logs->at(0), Voice(GetParam()));
   ASSERT_TRUE(sessions.ok()) << sessions.status();
   ASSERT_EQ(sessions->size(), 3u);
   for (const ReplayedSession& session : *sessions) {
@@ -51,13 +59,18 @@ TEST(FlightOfAVoice, MakesTheSameBytesAgain) {
   }
 }
 
-TEST(FlightOfAVoice, AnotherSeedMakesOtherBytes) {
-  std::string text = Record({"Good morning."});
+TEST_P(FlightOfAVoice, AnotherSeedMakesOtherBytes) {
+  std::string text = Record(GetParam(), {"Good morning."});
   text.replace(text.find("\"seed\":1"), 8, "\"seed\":2");
-  auto sessions = Replay(ParseFlightLogs(text)->at(0), Voice());
+  auto sessions = Replay(ParseFlightLogs(text)->at(0), Voice(GetParam()));
   ASSERT_TRUE(sessions.ok()) << sessions.status();
   EXPECT_EQ(sessions->at(0).result, ReplayedSession::Result::kDiffers);
 }
+
+INSTANTIATE_TEST_SUITE_P(On, FlightOfAVoice, testing::Values(Place::kCpu, Place::kGpu),
+                         [](const auto& info) {
+                           return info.param == Place::kCpu ? "Cpu" : "Gpu";
+                         });
 
 }  // namespace
 }  // namespace firstbyte
