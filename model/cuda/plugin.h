@@ -3,7 +3,7 @@
 // a GPU is asked for.
 //
 // Both sides are compiled from this file, and a table is used only when its `abi` is kPluginAbi:
-// change that number with every change here or in steps.h, maps.h and product.h.
+// change that number with every change here or in the headers of steps.
 //
 // A Device is used by one thread, its lane's: CUDA warms up thread by thread. Work goes to one of
 // its queues and runs there in order, later; what it reads and writes must live and stay until
@@ -15,13 +15,16 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "model/cuda/causal.h"
+#include "model/cuda/excite.h"
+#include "model/cuda/filter.h"
 #include "model/cuda/maps.h"
 #include "model/cuda/product.h"
 #include "model/cuda/steps.h"
 
 namespace firstbyte::cuda {
 
-inline constexpr uint32_t kPluginAbi = 4;
+inline constexpr uint32_t kPluginAbi = 6;
 inline constexpr char kPluginSymbol[] = "firstbyte_cuda_plugin";
 
 enum class Code : int32_t {
@@ -70,6 +73,16 @@ struct TypedKernels {
   StartStep<TapsStep<T>> taps;
   StartStep<MapNormStep<T>> map_norm;
   StartStep<ShuffleStep<T>> shuffle;
+  StartStep<CausalTapsStep<T>> causal_taps;
+  StartStep<TanhGateStep<T>> tanh_gate;
+};
+
+// Those of a source-filter vocoder.
+struct SourceFilterKernels {
+  StartStep<GlideStep> glides;
+  StartStep<ExciteStep> excite;
+  StartStep<FilterStep> filter;
+  StartStep<OverlapAddStep> overlap_add;
 };
 
 struct PluginTable {
@@ -117,6 +130,7 @@ struct PluginTable {
   TypedKernels<F16> f16;
   StartStep<AdvanceStep> advance;
   StartStep<SampleStep> sample;
+  SourceFilterKernels source_filter;
 };
 
 template <typename T>

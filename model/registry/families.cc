@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "model/speech/aligned_mel/aligned_mel.h"
+#include "model/speech/aligned_mel/gpu_aligned_mel.h"
 #include "model/world/state_dit/gpu_state_dit.h"
 #include "model/world/state_dit/state_dit.h"
 #include "model/world/waypoint/waypoint.h"
@@ -126,6 +127,9 @@ absl::StatusOr<ModelInfo> DescribeOnGpus(const std::string& folder, const ModelO
   return Type::Describe(*config, *size);
 }
 
+constexpr FamilyEngine kAlignedMelOnGpus = {
+    OpenOnGpus<aligned_mel::GpuAlignedMel, aligned_mel::Voice, aligned_mel::GpuLaneSize>,
+    DescribeOnGpus<aligned_mel::GpuAlignedMel, aligned_mel::GpuLaneSize, aligned_mel::ReadConfig>};
 constexpr FamilyEngine kStateDitOnGpus = {
     OpenOnGpus<state_dit::GpuStateDit, state_dit::World, state_dit::GpuLaneSize>,
     DescribeOnGpus<state_dit::GpuStateDit, state_dit::GpuLaneSize, state_dit::ReadConfig>};
@@ -133,7 +137,8 @@ constexpr FamilyEngine kStateDitOnGpus = {
 constexpr Family kFamilies[] = {
     {"aligned_mel",
      {Open<aligned_mel::AlignedMel, aligned_mel::Voice, aligned_mel::LaneSize>,
-      Describe<aligned_mel::AlignedMel, aligned_mel::LaneSize, aligned_mel::ReadConfig>}},
+      Describe<aligned_mel::AlignedMel, aligned_mel::LaneSize, aligned_mel::ReadConfig>},
+     &kAlignedMelOnGpus},
     {"state_dit",
      {Open<state_dit::StateDit, state_dit::World, state_dit::LaneSize>,
       Describe<state_dit::StateDit, state_dit::LaneSize, state_dit::ReadConfig>},

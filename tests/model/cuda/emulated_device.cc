@@ -318,7 +318,8 @@ constexpr PluginTable kTable = {.abi = kPluginAbi,
                                 .bf16 = HostKernels::Typed<Bf16>(),
                                 .f16 = HostKernels::Typed<F16>(),
                                 .advance = HostKernels::kAdvance,
-                                .sample = HostKernels::kSample};
+                                .sample = HostKernels::kSample,
+                                .source_filter = HostKernels::kSourceFilter};
 
 }  // namespace
 

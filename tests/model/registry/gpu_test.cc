@@ -70,6 +70,47 @@ TEST(OnGpus, AFamilyIsOpenedOnceForEachLaneAndPlays) {
   EXPECT_EQ(Play(eager->front().get()), played);
 }
 
+// All samples of a clause.
+std::vector<float> Say(Model* model, const std::string& text) {
+  auto clause = model->Prepare({.text = text});
+  EXPECT_TRUE(clause.ok()) << clause.status();
+  auto opened = model->Open({.voice = model->info().voices[0].name});
+  EXPECT_TRUE(opened.ok()) << opened.status();
+  Session* session = opened->get();
+  EXPECT_TRUE(session->Push(*std::move(clause)).ok());
+  EXPECT_TRUE(session->Push(EndOfInput{}).ok());
+  std::vector<float> samples;
+  for (Work work = session->work(); work.any(); work = session->work()) {
+    StepReport report;
+    const absl::Status status =
+        model->Wait(model->Submit(NextStage(work), {&session, 1}, 1), &report);
+    EXPECT_TRUE(status.ok() && report.session_status[0].ok()) << status;
+    if (!status.ok()) break;
+    const Output output = session->Take();
+    samples.insert(samples.end(), output.samples.begin(), output.samples.end());
+  }
+  return samples;
+}
+
+TEST(OnGpus, TheVoiceIsOpenedAndSpeaks) {
+  const std::string folder = FIRSTBYTE_SOURCE_DIR "/models/aligned-mel-en";
+  auto lanes = OpenModelFolder(folder, OnGpus({0, 1}));
+  ASSERT_TRUE(lanes.ok()) << lanes.status();
+  auto described = DescribeModelFolder(folder, OnGpus({0, 1}));
+  ASSERT_TRUE(described.ok()) << described.status();
+  const std::vector<float> said = Say(lanes->front().get(), "No.");
+  EXPECT_GT(said.size(), 16000u / 10);
+  for (const auto& lane : *lanes) {
+    described->version = lane->info().version;
+    EXPECT_EQ(*described, lane->info());
+    EXPECT_EQ(Say(lane.get(), "No."), said);
+  }
+  auto narrow = OpenModelFolder(folder, OnGpus({0}, {.number = cuda::Number::kBf16}));
+  ASSERT_TRUE(narrow.ok()) << narrow.status();
+  EXPECT_EQ(Say(narrow->front().get(), "No.").size(), said.size());
+  EXPECT_LT(narrow->front()->info().slot_bytes, described->slot_bytes * 0.6);
+}
+
 TEST(OnGpus, TheWorldPlaysInEveryNumber) {
   const std::string folder = std::string(kGolden) + "state_dit_tiny";
   for (const char* name : {"fp32", "tf32", "fp16", "bf16"}) {
