@@ -32,6 +32,9 @@ GpuRings::GpuRings(cuda::Gpu* gpu, const DitConfig& config, const GpuDit* dit)
       head_elements_(int64_t{1} * dit->capacity() * kHeadDim),
       array_bytes_(cuda::BytesOf(dit->number()) * heads_ * head_elements_) {}
 
+// The device may still read what is about to go.
+GpuRings::~GpuRings() { gpu_->Call(gpu_->plugin().wait_event, restored_.get()).IgnoreError(); }
+
 template <typename Visit>
 absl::Status GpuRings::ForEachArray(int slot, Visit visit) const {
   absl::Status status;

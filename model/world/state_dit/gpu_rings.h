@@ -21,6 +21,7 @@ class GpuRings : public RingMemory {
   // `gpu` and `dit` outlive it.
   static absl::StatusOr<std::unique_ptr<GpuRings>> Create(cuda::Gpu* gpu, const DitConfig& config,
                                                           const GpuDit* dit);
+  ~GpuRings() override;  // waits for what was restored last
 
   // Waits for no step but those of Queue::kMedia: of a session that is saved, none is under way.
   absl::Status Save(int slot, int frames, char* out) const override;
