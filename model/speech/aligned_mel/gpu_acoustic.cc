@@ -71,7 +71,8 @@ absl::Status GpuAcoustic::Load(nn::WeightLoader* weights) {
   absl::Status status;
   const auto load = [&](const std::string& name, nn::Bias bias, GpuLinear::Shape shape,
                         GpuLinear* linear) {
-    shape.number = cuda::OnFloats(size_.number);
+    // All but the head, which has what the blocks give, are on floats.
+    shape.number = shape.wide ? size_.number : cuda::OnFloats(size_.number);
     const auto weight = weights->LoadTensor(name + ".weight", {shape.n, shape.k});
     std::vector<float> offset;
     if (bias == nn::Bias::kYes) offset = weights->LoadVector(name + ".bias", shape.n);
@@ -98,13 +99,9 @@ absl::Status GpuAcoustic::Load(nn::WeightLoader* weights) {
        &feedback_down_);
   load("acoustic.feedback_up", nn::Bias::kNo,
        {.n = hidden, .k = c.feedback_size, .add = true, .most_rows = n}, &feedback_up_);
-  const auto weight = weights->LoadTensor("acoustic.head.weight", {kFrameFeatures, hidden});
-  const auto bias = weights->LoadVector("acoustic.head.bias", kFrameFeatures);
-  status.Update(weights->status());
-  if (!status.ok()) return status;
-  const GpuLinear::Shape head = {
-      .n = kFrameFeatures, .k = hidden, .number = size_.number, .wide = true, .most_rows = n};
-  return Take(GpuLinear::Create(gpu_, head, weight, bias), &head_);
+  load("acoustic.head", nn::Bias::kYes,
+       {.n = kFrameFeatures, .k = hidden, .wide = true, .most_rows = n}, &head_);
+  return status;
 }
 
 absl::Status GpuAcoustic::Allocate() {
