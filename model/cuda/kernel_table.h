@@ -40,10 +40,14 @@ struct Kernels {
             .swiglu = Run<Swiglu<T>, SwigluStep<T>>,
             .taps = Run<Taps<T>, TapsStep<T>>,
             .map_norm = Run<MapNorm<T>, MapNormStep<T>>,
-            .shuffle = Run<Shuffle<T>, ShuffleStep<T>>};
+            .shuffle = Run<Shuffle<T>, ShuffleStep<T>>,
+            .embed = Run<Embed<T>, EmbedStep<T>>,
+            .noise = Run<Noise<T>, NoiseStep<T>>};
   }
   static constexpr StartStep<AdvanceStep> kAdvance = Run<Advance, AdvanceStep>;
   static constexpr StartStep<SampleStep> kSample = Run<Sample, SampleStep>;
+  static constexpr StartStep<JoinStep> kJoin = Run<Join, JoinStep>;
+  static constexpr StartStep<KeepStep> kKeep = Run<Keep, KeepStep>;
 
   // What is left of a product when it has been multiplied.
   static Code FinishProduct(Device* device, Queue queue, const ProductShape& shape,

@@ -3,7 +3,7 @@
 // a GPU is asked for.
 //
 // Both sides are compiled from this file, and a table is used only when its `abi` is kPluginAbi:
-// change that number with every change here or in steps.h, maps.h and product.h.
+// change that number with every change here or in steps.h, maps.h, product.h and tokens.h.
 //
 // A Device is used by one thread, its lane's: CUDA warms up thread by thread. Work goes to one of
 // its queues and runs there in order, later; what it reads and writes must live and stay until
@@ -18,6 +18,7 @@
 #include "model/cuda/maps.h"
 #include "model/cuda/product.h"
 #include "model/cuda/steps.h"
+#include "model/cuda/tokens.h"
 
 namespace firstbyte::cuda {
 
@@ -43,6 +44,7 @@ struct DeviceInfo {
   int32_t capability;  // 90: compute capability 9.0
   int32_t multiprocessors;
   int64_t free_bytes, total_bytes;
+  double bytes_a_second;  // that its memory can move, by clock and bus; 0: not known
 };
 
 // Prefill, generate and commit go to kSteps; decode to kMedia, which runs where kSteps leaves room.
@@ -70,6 +72,8 @@ struct TypedKernels {
   StartStep<TapsStep<T>> taps;
   StartStep<MapNormStep<T>> map_norm;
   StartStep<ShuffleStep<T>> shuffle;
+  StartStep<EmbedStep<T>> embed;
+  StartStep<NoiseStep<T>> noise;
 };
 
 struct PluginTable {
@@ -117,6 +121,8 @@ struct PluginTable {
   TypedKernels<F16> f16;
   StartStep<AdvanceStep> advance;
   StartStep<SampleStep> sample;
+  StartStep<JoinStep> join;
+  StartStep<KeepStep> keep;
 };
 
 template <typename T>

@@ -294,7 +294,9 @@ constexpr PluginTable kTable = {.abi = kPluginAbi,
                                 .bf16 = HostKernels::Typed<Bf16>(),
                                 .f16 = HostKernels::Typed<F16>(),
                                 .advance = HostKernels::kAdvance,
-                                .sample = HostKernels::kSample};
+                                .sample = HostKernels::kSample,
+                                .join = HostKernels::kJoin,
+                                .keep = HostKernels::kKeep};
 
 }  // namespace
 

@@ -52,6 +52,8 @@ class Executor {
   void Run(const SwigluStep<T>& step) {
     Start(KernelsOf<T>(plugin_).swiglu, step);
   }
+  void Run(const NoiseStep<float>& step) { Start(plugin_.f32.noise, step); }
+  void Run(const EmbedStep<Bf16>& step) { Start(plugin_.bf16.embed, step); }
   void Run(const AdvanceStep& step) { Start(plugin_.advance, step); }
   void Run(const SampleStep& step) { Start(plugin_.sample, step); }
   void Run(const ProductShape& shape, const ProductStep& step);
