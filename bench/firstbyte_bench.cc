@@ -1,4 +1,5 @@
 // firstbyte-bench simulate: what a load would feel (bench/simulate.h).
+// firstbyte-bench shapes: transformers of published sizes on a GPU (bench/shapes_command.h).
 // firstbyte-bench kernels | stages: what the engine's parts cost on this machine, held against what
 // the machine can do, which is measured in the same run.
 #include <cstdio>
@@ -10,6 +11,7 @@
 #include "CLI/CLI.hpp"
 #include "bench/kernel_cases.h"
 #include "bench/roofline.h"
+#include "bench/shapes_command.h"
 #include "bench/simulate.h"
 #include "bench/thread_time.h"
 #include "bench/voice_stages.h"
@@ -85,10 +87,14 @@ int Main(int argc, char** argv) {
   auto* simulate_command = app.add_subcommand(
       "simulate", "What a load would feel, by the costs of steps and the server's own policy");
   AddSimulateOptions(simulate_command, &simulate);
+  ShapesOptions shapes;
+  AddShapesOptions(
+      app.add_subcommand("shapes", "Transformers of published sizes on a GPU, untrained"), &shapes);
   app.require_subcommand(1);
   for (CLI::App* command : {kernels_command, stages}) AddCommon(command, &options);
   CLI11_PARSE(app, argc, argv);
   if (simulate_command->parsed()) return RunSimulate(simulate);
+  if (app.got_subcommand("shapes")) return RunShapes(shapes);
 
   const kernels::Isa isa = kernels::IsaFromName(options.isa).value_or(kernels::PreferredIsa());
   if (!kernels::Supported(isa)) {

@@ -68,7 +68,9 @@ struct AttendSplit {
     Part part{at.x, at.y * group(), at.z, step.slots[at.x / step.tokens], 0, 0, nullptr, nullptr};
     if (part.slot < 0) return part;
     const int size = CeilDiv(step.capacity, step.splits);
-    const int length = Min(step.lengths[part.slot], step.capacity);
+    const int later = step.causal ? step.tokens - 1 - at.x % step.tokens : 0;
+    const int keys = Min(step.lengths[part.slot], step.capacity) - later;
+    const int length = keys > 0 ? keys : 0;
     part.begin = Min(at.z * size, length);
     part.end = Min(part.begin + size, length);
     const int64_t cache =

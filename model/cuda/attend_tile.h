@@ -40,8 +40,8 @@ struct AttendTile {
 
   Grid grid() const { return {step.rows * tiles(), step.kv_heads}; }
   bool fits() const {
-    return AttendSplit<T>{step}.fits() && step.splits == 1 && step.head_dim <= kMaxHeadDim &&
-           queries() >= kRows / 2;
+    return AttendSplit<T>{step}.fits() && !step.causal && step.splits == 1 &&
+           step.head_dim <= kMaxHeadDim && queries() >= kRows / 2;
   }
   constexpr int group() const { return step.heads / step.kv_heads; }
   constexpr int queries() const { return step.tokens * group(); }  // of a session to a kv head

@@ -125,15 +125,20 @@ void Close(Device* device) {
 Code Info(Device* device, DeviceInfo* info, Fault* fault) {
   cudaDeviceProp properties;
   size_t free = 0, total = 0;
+  int kilohertz = 0, bits = 0;
   Code code = CheckIdle(device, fault);
   if (code == Code::kOk) code = Check(cudaGetDeviceProperties(&properties, device->index), fault);
   if (code == Code::kOk) code = Check(cudaMemGetInfo(&free, &total), fault);
+  // Two transfers a clock. A driver that does not say leaves zeros.
+  cudaDeviceGetAttribute(&kilohertz, cudaDevAttrMemoryClockRate, device->index);
+  cudaDeviceGetAttribute(&bits, cudaDevAttrGlobalMemoryBusWidth, device->index);
   if (code != Code::kOk) return code;
   std::snprintf(info->name, sizeof(info->name), "%s", properties.name);
   info->capability = properties.major * 10 + properties.minor;
   info->multiprocessors = properties.multiProcessorCount;
   info->free_bytes = static_cast<int64_t>(free);
   info->total_bytes = static_cast<int64_t>(total);
+  info->bytes_a_second = 2e3 * kilohertz * bits / 8;
   return code;
 }
 

@@ -1,6 +1,7 @@
 #include "model/cuda/gpu_linear.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace firstbyte::cuda {
@@ -75,6 +76,15 @@ absl::Status GpuLinear::Fill(absl::Span<const float> weight, absl::Span<const fl
 absl::Status GpuLinear::Forward(Queue queue, const void* x, int rows, void* y) const {
   const ProductStep step = {x, weights_.get(), bias_.get(), y, rows};
   return gpu_->Call(gpu_->plugin().multiply, queue, product_.get(), &step);
+}
+
+absl::Status GpuLinear::Randomise(Queue queue, uint64_t seed) {
+  return OfNumber(shape_.number, [&]<typename T>(T) {
+    const NoiseStep<T> noise = {reinterpret_cast<T*>(weights_.get()),
+                                int64_t{shape_.n} * Padded(shape_.k), seed,
+                                1 / std::sqrt(static_cast<float>(shape_.k))};
+    return gpu_->Call(KernelsOf<T>(gpu_->plugin()).noise, queue, &noise);
+  });
 }
 
 }  // namespace firstbyte::cuda

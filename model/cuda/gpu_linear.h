@@ -39,14 +39,17 @@ class GpuLinear {
   static absl::StatusOr<GpuLinear> Create(Gpu* gpu, const Shape& shape,
                                           absl::Span<const float> weight,
                                           absl::Span<const float> bias);
-  // Its weights are zeros without a bias, until somebody writes them.
+  // Its weights are zeros without a bias.
   static absl::StatusOr<GpuLinear> Blank(Gpu* gpu, const Shape& shape);
 
   // x [rows, Padded(k)] -> y [rows] rows of n, y_stride apart
   absl::Status Forward(Queue queue, const void* x, int rows, void* y) const;
 
+  // Weights of variance 1 / k that nobody trained, from now on in the queue.
+  absl::Status Randomise(Queue queue, uint64_t seed);
+
   // [n, Padded(k)], of the shape's number.
-  void* weights() const { return weights_.get(); }
+  const void* weights() const { return weights_.get(); }
 
  private:
   absl::Status Open(const Shape& shape, bool biased);

@@ -50,11 +50,13 @@ absl::Status GpuLlama<T>::Linear(int n, int k, absl::Span<const float> weight,
                                  GpuLinear* linear) const {
   const GpuLinear::Shape shape = {
       .n = n, .k = k, .number = NumberFor(shape_), .most_rows = shape_.most_rows * shape_.tokens};
+  if (weight.empty()) return Take(GpuLinear::Blank(gpu_, shape), linear);
   return Take(GpuLinear::Create(gpu_, shape, weight, {}), linear);
 }
 
 template <typename T>
 absl::Status GpuLlama<T>::LoadGain(absl::Span<const float> gain, DeviceArray<float>* scale) const {
+  if (gain.empty()) return Take(gpu_->NewArray<float>(shape_.width), scale);
   std::vector<float> beyond_one;
   for (float g : gain) beyond_one.push_back(g - 1);
   return Take(Upload<float>(gpu_, beyond_one), scale);
@@ -63,15 +65,29 @@ absl::Status GpuLlama<T>::LoadGain(absl::Span<const float> gain, DeviceArray<flo
 template <typename T>
 absl::Status GpuLlama<T>::LoadBlock(const LlamaBlockWeights& weights, Block* b) const {
   const int width = shape_.width, mlp = shape_.mlp;
-  const int64_t cache = int64_t{shape_.slots} * shape_.kv_heads * shape_.capacity * shape_.head_dim;
   absl::Status status = LoadGain(weights.attention_gain, &b->attention_scale);
   status.Update(LoadGain(weights.mlp_gain, &b->mlp_scale));
   status.Update(Linear(qkv_width(), width, weights.qkv, &b->qkv));
   status.Update(Linear(width, inner(), weights.out, &b->out));
   status.Update(Linear(2 * mlp, width, weights.gate_up, &b->gate_up));
   status.Update(Linear(width, mlp, weights.down, &b->down));
-  status.Update(Take(gpu_->NewArray<T>(cache), &b->keys));
-  status.Update(Take(gpu_->NewArray<T>(cache), &b->values));
+  status.Update(Take(gpu_->NewArray<T>(cache_size()), &b->keys));
+  status.Update(Take(gpu_->NewArray<T>(cache_size()), &b->values));
+  return status;
+}
+
+template <typename T>
+absl::Status GpuLlama<T>::Randomise(uint64_t seed) {
+  absl::Status status;
+  for (Block& block : blocks_) {
+    for (GpuLinear* linear : {&block.qkv, &block.out, &block.gate_up, &block.down}) {
+      status.Update(linear->Randomise(Queue::kSteps, ++seed));
+    }
+    for (T* cache : {block.keys.get(), block.values.get()}) {
+      const NoiseStep<T> noise = {cache, cache_size(), ++seed, 1};
+      status.Update(gpu_->Call(kernels_.noise, Queue::kSteps, &noise));
+    }
+  }
   return status;
 }
 
@@ -81,7 +97,13 @@ absl::Status GpuLlama<T>::LoadFrequencies() {
   for (int i = 0; i < shape_.head_dim / 2; ++i) {
     frequencies.push_back(std::pow(shape_.rope_base, -2.0 * i / shape_.head_dim));
   }
-  return Take(Upload<double>(gpu_, frequencies), &frequencies_);
+  std::vector<float> offsets;  // of a session's tokens from its first
+  for (int token = 0; token < shape_.tokens; ++token) {
+    for (double f : frequencies) offsets.push_back(static_cast<float>(token * f));
+  }
+  absl::Status status = Take(Upload<double>(gpu_, frequencies), &frequencies_);
+  status.Update(Take(Upload<float>(gpu_, offsets), &offsets_));
+  return status;
 }
 
 template <typename T>
@@ -129,7 +151,7 @@ absl::Status GpuLlama<T>::Attend(Queue queue, const Step& step, const Block& blo
                               .query_gain = nullptr,
                               .key_gain = nullptr,
                               .frequencies = frequencies_.get(),
-                              .offsets = nullptr,
+                              .offsets = offsets_.get(),
                               .slots = step.slots,
                               .positions = step.positions,
                               .places = step.places,
@@ -153,6 +175,7 @@ absl::Status GpuLlama<T>::Attend(Queue queue, const Step& step, const Block& blo
                                 .partials = partials_.get(),
                                 .out = attended_.get(),
                                 .scale = 1 / std::sqrt(static_cast<float>(shape_.head_dim)),
+                                .causal = true,
                                 .rows = step.rows,
                                 .tokens = shape_.tokens,
                                 .heads = shape_.heads,

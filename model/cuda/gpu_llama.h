@@ -30,7 +30,7 @@ struct LlamaShape {
   bool less_precise = false;  // T = float only: products in TF32
 };
 
-// Of a block, row-major.
+// Of a block, row-major. What is empty becomes zeros, or ones if it is a gain.
 struct LlamaBlockWeights {
   std::vector<float> attention_gain;  // [width]
   std::vector<float> qkv;             // [(heads + 2 kv_heads) * head_dim, width]: q, k, v
@@ -46,7 +46,8 @@ class GpuLlama {
   // Weights of block 0, 1, ... in turn, each asked for once.
   using Loader = std::function<absl::StatusOr<LlamaBlockWeights>(int)>;
   // Where the sessions stand; all on the device. A session's tokens take the places places[slot]
-  // and on, and it sees the first lengths[slot] of its cache, its own tokens among them.
+  // and on; the last sees the first lengths[slot] of its cache, itself among them, and the others
+  // one less each, so that no session of several tokens may have gone round its ring.
   struct Step {
     int rows;
     const int32_t* slots;      // [rows]
@@ -59,6 +60,9 @@ class GpuLlama {
   static absl::StatusOr<std::unique_ptr<GpuLlama>> Create(Gpu* gpu, const LlamaShape& shape,
                                                           const Loader& load,
                                                           absl::Span<const float> gain);
+
+  // Weights that nobody trained, and caches as if something had been said.
+  absl::Status Randomise(uint64_t seed);
 
   // x() [rows * tokens, width], which is used up -> normed(), as large.
   absl::Status Forward(Queue queue, const Step& step) const;
@@ -78,6 +82,9 @@ class GpuLlama {
   GpuLlama(Gpu* gpu, const LlamaShape& shape);
   int inner() const { return shape_.heads * shape_.head_dim; }
   int qkv_width() const { return inner() + 2 * shape_.kv_heads * shape_.head_dim; }
+  int64_t cache_size() const {
+    return int64_t{shape_.slots} * shape_.kv_heads * shape_.capacity * shape_.head_dim;
+  }
   absl::Status CheckShape() const;
   absl::Status LoadBlock(const LlamaBlockWeights& weights, Block* block) const;
   absl::Status LoadGain(absl::Span<const float> gain, DeviceArray<float>* scale) const;
@@ -97,6 +104,7 @@ class GpuLlama {
   std::vector<Block> blocks_;
   DeviceArray<float> scale_;  // of the last norm
   DeviceArray<double> frequencies_;
+  DeviceArray<float> offsets_;  // [tokens, head_dim / 2], radians
   DeviceArray<float> x_, extremes_, partials_;
   DeviceArray<T> normed_, qkv_, attended_, branch_, gate_up_, mlp_;
 };

@@ -44,7 +44,9 @@ struct Kernels {
             .shuffle = Run<Shuffle<T>, ShuffleStep<T>>,
             .picture = Run<Picture<T>, PictureStep<T>>,
             .causal_taps = Run<CausalTaps<T>, CausalTapsStep<T>>,
-            .tanh_gate = Run<TanhGate<T>, TanhGateStep<T>>};
+            .tanh_gate = Run<TanhGate<T>, TanhGateStep<T>>,
+            .embed = Run<Embed<T>, EmbedStep<T>>,
+            .noise = Run<Noise<T>, NoiseStep<T>>};
   }
   static constexpr StartStep<AdvanceStep> kAdvance = Run<Advance, AdvanceStep>;
   static constexpr StartStep<SampleStep> kSample = Run<Sample, SampleStep>;
@@ -53,6 +55,8 @@ struct Kernels {
       .excite = Run<Excite, ExciteStep>,
       .filter = Run<Filter, FilterStep>,
       .overlap_add = Run<OverlapAdd, OverlapAddStep>};
+  static constexpr StartStep<JoinStep> kJoin = Run<Join, JoinStep>;
+  static constexpr StartStep<KeepStep> kKeep = Run<Keep, KeepStep>;
 
   // What is left of a product when it has been multiplied.
   static Code FinishProduct(Device* device, Queue queue, const ProductShape& shape,

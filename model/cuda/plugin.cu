@@ -52,7 +52,9 @@ constexpr PluginTable kTable = {
     .f16 = DeviceKernels::Typed<F16>(),
     .advance = DeviceKernels::kAdvance,
     .sample = DeviceKernels::kSample,
-    .source_filter = DeviceKernels::kSourceFilter};
+    .source_filter = DeviceKernels::kSourceFilter,
+    .join = DeviceKernels::kJoin,
+    .keep = DeviceKernels::kKeep};
 
 }  // namespace
 

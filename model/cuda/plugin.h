@@ -22,10 +22,11 @@
 #include "model/cuda/picture.h"
 #include "model/cuda/product.h"
 #include "model/cuda/steps.h"
+#include "model/cuda/tokens.h"
 
 namespace firstbyte::cuda {
 
-inline constexpr uint32_t kPluginAbi = 7;
+inline constexpr uint32_t kPluginAbi = 8;
 inline constexpr char kPluginSymbol[] = "firstbyte_cuda_plugin";
 
 enum class Code : int32_t {
@@ -47,6 +48,7 @@ struct DeviceInfo {
   int32_t capability;  // 90: compute capability 9.0
   int32_t multiprocessors;
   int64_t free_bytes, total_bytes;
+  double bytes_a_second;  // that its memory can move, by clock and bus; 0: not known
 };
 
 // Prefill, generate and commit go to kSteps; decode to kMedia, which runs where kSteps leaves room.
@@ -77,6 +79,8 @@ struct TypedKernels {
   StartStep<PictureStep<T>> picture;
   StartStep<CausalTapsStep<T>> causal_taps;
   StartStep<TanhGateStep<T>> tanh_gate;
+  StartStep<EmbedStep<T>> embed;
+  StartStep<NoiseStep<T>> noise;
 };
 
 // Those of a source-filter vocoder.
@@ -133,6 +137,8 @@ struct PluginTable {
   StartStep<AdvanceStep> advance;
   StartStep<SampleStep> sample;
   SourceFilterKernels source_filter;
+  StartStep<JoinStep> join;
+  StartStep<KeepStep> keep;
 };
 
 template <typename T>

@@ -1,31 +1,20 @@
 // Drawing a token on the device: a block has a session.
 //
-// Nothing is sorted. Numbers are ordered by their bits, and the k-th largest, or the one at which
-// the probability reaches top_p, is found digit by digit, 8 bits at a time, in histograms.
-// Probabilities are whole numbers, 2^40 for the likeliest token: their sums are exact, so the order
-// in which threads add them up does not matter, and a seed draws the same tokens every time.
+// Nothing is sorted. Where few tokens can be drawn, see sample_few.h. Else numbers are ordered by
+// their bits, and the k-th largest, or the one at which the probability reaches top_p, is found
+// digit by digit, 8 bits at a time, in histograms. Probabilities are whole numbers, 2^40 for the
+// likeliest token: their sums are exact, so the order in which threads add them up does not matter,
+// and a seed draws the same tokens every time.
 #pragma once
 
 #include <cfloat>
 #include <cmath>
 
+#include "model/cuda/sample_few.h"
 #include "model/cuda/steps.h"
 #include "model/kernels/philox.h"
 
 namespace firstbyte::cuda {
-
-// Bits of numbers whose order as integers is that of the numbers.
-FIRSTBYTE_DEVICE inline uint32_t OrderOf(float x) {
-  const uint32_t bits = BitsOf(x);
-  return bits >> 31 ? ~bits : bits | 0x80000000;
-}
-
-// floor(a b / 2^64)
-FIRSTBYTE_DEVICE inline uint64_t MultiplyHigh(uint64_t a, uint64_t b) {
-  const uint64_t low = 0xFFFFFFFF, a0 = a & low, a1 = a >> 32, b0 = b & low, b1 = b >> 32;
-  const uint64_t middle = a1 * b0 + (a0 * b0 >> 32);
-  return a1 * b1 + (middle >> 32) + ((a0 * b1 + (middle & low)) >> 32);
-}
 
 struct Sample {
   static constexpr int kThreads = 256, kDigits = 256;
@@ -41,6 +30,7 @@ struct Sample {
     uint32_t kept;    // tokens of at least these bits are kept
     uint64_t ticket;  // which of the shares is drawn
     int drawn;
+    FewTokens::Shared few;
   };
   // What a session asks for.
   struct Row {
@@ -104,6 +94,12 @@ struct Sample {
     return static_cast<uint64_t>(expf(value - largest) * kOne);
   }
 
+  FIRSTBYTE_DEVICE bool IsFew(const Row& row) const {
+    static_assert(FewTokens::kThreads == kThreads);
+    return row.temperature > 0 && row.top_k > 0 && row.top_k <= kThreads &&
+           row.top_k < step.vocabulary;
+  }
+
   // To value[0] and token[0]; of equals the first token.
   template <typename Block>
   FIRSTBYTE_DEVICE void FindLargest(Block& block, const Row& row, Shared& s) const {
@@ -120,6 +116,7 @@ struct Sample {
       s.value[t] = best;
       s.token[t] = token;
     });
+    if (IsFew(row)) FewTokens::Bound(block, s.value, row.top_k, s.few);
     for (int n = kThreads / 2; n > 0; n /= 2) {
       block.Each([&](int t) {
         if (t >= n) return;
@@ -135,6 +132,13 @@ struct Sample {
   template <typename Block>
   FIRSTBYTE_DEVICE void Draw(Block& block, const Row& row, Shared& s) const {
     const float largest = s.value[0];
+    auto share = [largest](float value) { return Share(value, largest); };
+    if (IsFew(row) &&
+        FewTokens::Gather(
+            block, step.vocabulary, [&](int i) { return Value(row, i); }, share, s.few)) {
+      FewTokens::Draw(block, row.top_k, row.top_p, Random(row.slot), s.few, &s.drawn);
+      return;
+    }
     block.Each([&](int t) {
       if (t > 0) return;
       s.kept = kAll;
@@ -143,14 +147,11 @@ struct Sample {
     if (row.top_k > 0 && row.top_k < step.vocabulary) {
       Cut(block, row, s, [](float) { return uint64_t{1}; });
     }
-    auto share = [largest](float value) { return Share(value, largest); };
     if (row.top_p < 1) {
       SumShares(block, row, largest, s);
       block.Each([&](int t) {
         if (t > 0) return;
-        const uint64_t total = Total(s);
-        const auto wanted = static_cast<uint64_t>(ceil(row.top_p * static_cast<double>(total)));
-        s.wanted = wanted < 1 ? 1 : wanted < total ? wanted : total;
+        s.wanted = WantedOf(row.top_p, Total(s));
       });
       Cut(block, row, s, share);
     }

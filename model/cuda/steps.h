@@ -14,8 +14,8 @@
 namespace firstbyte::cuda {
 
 // Attention of each session's `tokens` queries to the first lengths[slot] keys of its cache. Query
-// heads share key heads evenly. A session without keys gets zeros. Where splits is 1 and a session
-// has many queries, they go through the cache together (attend_tile.h).
+// heads share key heads evenly. Who sees no key gets zeros. Where splits is 1, a session has many
+// queries and all see all keys, they go through the cache together (attend_tile.h).
 template <typename T>
 struct AttendStep {
   static constexpr int kMaxHeadDim = 256, kMaxGroup = 8;
@@ -30,6 +30,7 @@ struct AttendStep {
   float* partials;         // scratch [rows * tokens, heads, splits, head_dim]
   T* out;                  // [rows * tokens, heads, head_dim]
   float scale;             // of the products
+  bool causal = false;     // a session's last query sees all those keys, the one before one less, ..
   int rows, tokens, heads, kv_heads;
   int head_dim;  // a multiple of 8, at most kMaxHeadDim
   int capacity;

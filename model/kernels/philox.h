@@ -25,7 +25,7 @@ constexpr PhiloxCounter Philox4x32(PhiloxCounter c, PhiloxKey key) {
 
 // What a stream's randomness is for; part of the counter, so that uses never share values. 2 is a
 // world's latent noise (model/world/waypoint/noise.cc).
-enum class NoisePurpose : uint32_t { kExcitation = 1, kToken = 3 };
+enum class NoisePurpose : uint32_t { kExcitation = 1, kToken = 3, kWeights = 4 };
 
 // out[i] = noise sample `first` + i of the stream, uniform in [-sqrt 3, sqrt 3) (variance 1).
 // Key = seed, counter = (sample / 4, purpose), sample % 4 selects the word.

@@ -15,6 +15,7 @@ template <typename T>
 struct AttendCase {
   int rows, slots, tokens, kv_heads, group, head_dim, capacity, splits;
   int64_t stride;
+  bool causal;
   std::vector<int32_t> slot_of, lengths;
   std::vector<T> queries, keys, values;
 
@@ -29,6 +30,7 @@ struct AttendCase {
     head_dim = random.OneOf({8, 24, 64, 128, 256});
     capacity = random.OneOf({1, 31, 128, 129, 300});
     splits = random.OneOf({1, 2, 3, 7});
+    causal = !together && random.Between(0, 1) == 1;
     if (together) {
       tokens = random.OneOf({16, 18, 37});
       head_dim = random.OneOf({8, 24, 64});
@@ -70,6 +72,7 @@ struct AttendCase {
                                .partials = executor.Put(partials),
                                .out = made,
                                .scale = scale(),
+                               .causal = causal,
                                .rows = rows,
                                .tokens = tokens,
                                .heads = heads(),
@@ -86,7 +89,8 @@ struct AttendCase {
     std::vector<double> out(head_dim, 0.0), weights;
     const T* query = queries.data() + row * stride + head * head_dim;
     const int64_t cache = (int64_t{slot} * kv_heads + head / group) * capacity * head_dim;
-    for (int j = 0; j < lengths[slot]; ++j) {
+    const int length = lengths[slot] - (causal ? tokens - 1 - row % tokens : 0);
+    for (int j = 0; j < length; ++j) {
       double dot = 0;
       for (int d = 0; d < head_dim; ++d) {
         dot += double{ToFloat(query[d])} * ToFloat(keys[cache + j * head_dim + d]);
@@ -96,7 +100,7 @@ struct AttendCase {
     const double top = weights.empty() ? 0 : *std::max_element(weights.begin(), weights.end());
     double total = 0;
     for (double& weight : weights) total += weight = std::exp(weight - top);
-    for (int j = 0; j < lengths[slot]; ++j) {
+    for (int j = 0; j < length; ++j) {
       for (int d = 0; d < head_dim; ++d) {
         out[d] += weights[j] / total * ToFloat(values[cache + j * head_dim + d]);
       }

@@ -319,7 +319,9 @@ constexpr PluginTable kTable = {.abi = kPluginAbi,
                                 .f16 = HostKernels::Typed<F16>(),
                                 .advance = HostKernels::kAdvance,
                                 .sample = HostKernels::kSample,
-                                .source_filter = HostKernels::kSourceFilter};
+                                .source_filter = HostKernels::kSourceFilter,
+                                .join = HostKernels::kJoin,
+                                .keep = HostKernels::kKeep};
 
 }  // namespace
 

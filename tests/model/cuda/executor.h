@@ -72,6 +72,8 @@ class Executor {
   void Run(const ExciteStep& step) { Start(plugin_.source_filter.excite, step); }
   void Run(const FilterStep& step) { Start(plugin_.source_filter.filter, step); }
   void Run(const OverlapAddStep& step) { Start(plugin_.source_filter.overlap_add, step); }
+  void Run(const NoiseStep<float>& step) { Start(plugin_.f32.noise, step); }
+  void Run(const EmbedStep<Bf16>& step) { Start(plugin_.bf16.embed, step); }
   void Run(const AdvanceStep& step) { Start(plugin_.advance, step); }
   void Run(const SampleStep& step) { Start(plugin_.sample, step); }
   void Run(const ProductShape& shape, const ProductStep& step);

@@ -170,6 +170,30 @@ TEST_P(SampleTest, ManyDrawsFollowTheProbabilities) {
   }
 }
 
+// Of many equals at the bound too many can be drawn to be listed, in all or by one thread.
+TEST_P(SampleTest, ManyEqualsStayTogether) {
+  for (int equals : {3, 30, 400, 600, 3000}) {
+    SampleCase c = RandomSampling(6);
+    c.vocabulary = 5000;
+    c.logits.assign(int64_t{c.rows} * c.vocabulary, -1);
+    c.seen.assign(int64_t{c.slots} * c.words(), 0);
+    std::fill(c.temperatures.begin(), c.temperatures.end(), 1.0f);
+    std::fill(c.top_ks.begin(), c.top_ks.end(), 7);
+    for (int row = 0; row < c.rows; ++row) {
+      c.slot_of[row] = row;
+      for (int i = 0; i < equals; ++i) {
+        // Row 0: of tokens of two threads, as far as there are so many.
+        const int token = row == 0 && equals < 40 ? i / 2 * 256 + i % 2 : i;
+        c.logits[int64_t{row} * c.vocabulary + token] = 2;
+      }
+    }
+    const std::vector<int32_t> made = c.Run(Fresh()).tokens;
+    for (int row = 0; row < c.rows; ++row) {
+      EXPECT_EQ(made[row], ExpectedToken(c, row)) << equals << " equals, row " << row;
+    }
+  }
+}
+
 TEST_P(SampleTest, NothingButNoNumbersStillDrawsSomething) {
   SampleCase c = RandomSampling(3);
   std::fill(c.logits.begin(), c.logits.end(), kNan);
