@@ -123,7 +123,9 @@ absl::Status GpuDecoder::OpenStage() {
                                  .mode = size_.mode,
                                  .max_batch = size_.max_batch,
                                  .input_bytes = 4 * latents * size_.max_batch,
-                                 .result_bytes = 4 * kPixels * size_.max_batch};
+                                 .result_bytes = 4 * kPixels * size_.max_batch,
+                                 .input_row_bytes = 4 * latents,
+                                 .result_row_bytes = 4 * kPixels};
   return Take(
       GpuStage::Create(gpu_, shape, [this](const GpuStage::Step& step) { return Body(step); }),
       &stage_);

@@ -56,12 +56,13 @@ GpuDit::Inputs::Inputs(const Config& c, const Size& size)
   const auto place = [&end](int64_t length) {
     return std::exchange(end, end + (length + kUnit - 1) / kUnit * kUnit);
   };
-  tokens = place(int64_t{4} * size.max_batch * kTokens * token_width);
   facts = place(int64_t{4} * size.max_batch * facts_width);
   positions = place(int64_t{8} * size.slots);
   places = place(int64_t{4} * size.slots);
   kept = place(int64_t{4} * size.slots);
   lengths = place(int64_t{4} * size.slots);
+  token_row_bytes = int64_t{4} * kTokens * token_width;
+  tokens = place(token_row_bytes * size.max_batch);
   bytes = end;
 }
 
@@ -258,17 +259,20 @@ absl::Status GpuDit::Allocate() {
 }
 
 absl::Status GpuDit::OpenStages() {
-  const int64_t n = size_.max_batch, out = Padded(OutParts(config_).width);
+  const int64_t n = size_.max_batch, out = int64_t{4} * kTokens * Padded(OutParts(config_).width);
   GpuStage::Shape shape = {.mode = size_.mode,
                            .max_batch = size_.max_batch,
                            .input_bytes = inputs_.bytes,
-                           .result_bytes = 4 * n * (kTokens * out + Padded(kNoteSize))};
+                           .result_bytes = n * (4 * Padded(kNoteSize) + out),
+                           .input_row_bytes = inputs_.token_row_bytes,
+                           .result_row_bytes = out};
   const auto open = [&](bool commit) {
     return GpuStage::Create(
         gpu_, shape, [this, commit](const GpuStage::Step& step) { return Body(step, commit); });
   };
   absl::Status status = Take(open(false), &denoise_);
   shape.result_bytes = 16;  // there are none
+  shape.result_row_bytes = 0;
   if (status.ok()) status = Take(open(true), &commit_);
   return status;
 }
@@ -438,8 +442,8 @@ absl::Status GpuDit::Body(const GpuStage::Step& step, bool commit) const {
   absl::Status status = Condition(step);
   for (int i = 0; i < layers && status.ok(); ++i) status = Layer(i, step, commit);
   if (commit || !status.ok()) return status;
-  auto* out = ArrayAt<float>(step.results, 0);
-  float* notes = out + int64_t{size_.max_batch} * kTokens * Padded(OutParts(config_).width);
+  auto* notes = ArrayAt<float>(step.results, 0);
+  float* out = notes + int64_t{size_.max_batch} * Padded(kNoteSize);
   status = final_.Forward(Queue::kSteps, condition_.get(), step.rows, final_modulated_.get());
   status.Update(
       Modulate(step, blocks_[layers - 1].modulated.get() + 5 * width, final_modulated_.get()));
@@ -455,8 +459,8 @@ absl::Status GpuDit::FinishDenoise(Ticket ticket, absl::Span<const PassRow> rows
   if (!results.ok()) return results.status();
   const OutParts parts(config_);
   const int stride = Padded(parts.width), channels = config_.latent_channels;
-  const auto* out = ArrayAt<float>(*results, 0);
-  const float* notes = out + int64_t{size_.max_batch} * kTokens * stride;
+  const auto* notes = ArrayAt<float>(*results, 0);
+  const float* out = notes + int64_t{size_.max_batch} * Padded(kNoteSize);
   for (const PassRow& row : rows) {
     for (int t = 0; t < kVideoTokens; ++t) {
       for (int i = 0; i < channels; ++i) {

@@ -53,12 +53,13 @@ class GpuDit {
   struct Inputs {
     Inputs(const Config& config, const Size& size);
     int token_width, facts_width;
-    int64_t tokens;     // [rows * 18, token_width] floats: what each token is made of
-    int64_t facts;      // [rows, facts_width] floats
-    int64_t positions;  // [slots] int64: number of the frame
-    int64_t places;     // [slots] int32: where in the ring the pass writes
-    int64_t kept;       // [slots] int32: where a commit leaves the frame
-    int64_t lengths;    // [slots] int32: keys that are seen
+    int64_t facts;            // [rows, facts_width] floats
+    int64_t positions;        // [slots] int64: number of the frame
+    int64_t places;           // [slots] int32: where in the ring the pass writes
+    int64_t kept;             // [slots] int32: where a commit leaves the frame
+    int64_t lengths;          // [slots] int32: keys that are seen
+    int64_t tokens;           // [rows * 18, token_width] floats: what each token is made of
+    int64_t token_row_bytes;  // of the 18 of a row
     int64_t bytes;
   };
   struct Block {
