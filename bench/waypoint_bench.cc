@@ -31,7 +31,9 @@ struct Options {
 };
 
 absl::StatusOr<cuda::GpuOptions> Gpu(const Options& options) {
-  absl::StatusOr<std::string> path = cuda::FindPlugin(options.plugin, "/proc/self/exe");
+  std::error_code error;
+  const auto binary = std::filesystem::read_symlink("/proc/self/exe", error);
+  absl::StatusOr<std::string> path = cuda::FindPlugin(options.plugin, binary.string());
   if (!path.ok()) return path.status();
   absl::StatusOr<const cuda::PluginTable*> plugin = cuda::LoadPlugin(*path);
   if (!plugin.ok()) return plugin.status();

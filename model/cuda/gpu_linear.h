@@ -16,6 +16,9 @@ namespace firstbyte::cuda {
 inline constexpr int kRowUnit = 8;
 constexpr int Padded(int elements) { return CeilDiv(elements, kRowUnit) * kRowUnit; }
 
+// What layers on floats multiply in, in a model that has others in `number`.
+constexpr Number OnFloats(Number number) { return BytesOf(number) == 4 ? number : Number::kTf32; }
+
 // y = activation(x W' + b), or y += x W' + b. x and the weights are of the shape's number; y is,
 // too, or else float. Immutable once made; used by its lane's thread only.
 class GpuLinear {

@@ -1,6 +1,7 @@
 #include "model/cuda/gpu_options.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -18,6 +19,22 @@ absl::StatusOr<std::unique_ptr<Gpu>> OpenGpu(const GpuOptions& options, int lane
   absl::StatusOr<DeviceHandle> device = OpenDevice(*options.plugin, options.gpu_of(lane));
   if (!device.ok()) return device.status();
   return std::make_unique<Gpu>(*options.plugin, *std::move(device));
+}
+
+absl::StatusOr<int> SlotsWithRoom(const GpuOptions& options, int lanes, int64_t slot_bytes,
+                                  int wanted) {
+  std::map<int, int> lanes_on;
+  for (int lane = 0; lane < lanes; ++lane) ++lanes_on[options.gpu_of(lane)];
+  int64_t slots = wanted;
+  for (int lane = 0; lane < lanes; ++lane) {
+    absl::StatusOr<std::unique_ptr<Gpu>> gpu = OpenGpu(options, lane);
+    if (!gpu.ok()) return gpu.status();
+    absl::StatusOr<DeviceInfo> info = (*gpu)->Info();
+    if (!info.ok()) return info.status();
+    const int64_t room = info->free_bytes / 4 * 3 / lanes_on[options.gpu_of(lane)];
+    slots = std::min(slots, room / std::max<int64_t>(slot_bytes, 1));
+  }
+  return static_cast<int>(std::max<int64_t>(slots, 1));
 }
 
 absl::string_view NumberName(Number number) {

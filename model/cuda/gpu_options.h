@@ -1,6 +1,7 @@
 // How a model is opened on GPUs: where its lanes are, and in what numbers it multiplies.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,6 +27,11 @@ struct GpuOptions {
 
 // A device of its own for a lane's copy of a model. Errors are OpenDevice()'s.
 absl::StatusOr<std::unique_ptr<Gpu>> OpenGpu(const GpuOptions& options, int lane);
+
+// How many slots, at most `wanted` and at least one, three quarters of what is free on each GPU now
+// have room for; the rest is for weights, workspaces and graphs. Lanes on one GPU share it.
+absl::StatusOr<int> SlotsWithRoom(const GpuOptions& options, int lanes, int64_t slot_bytes,
+                                  int wanted);
 
 // "fp32", "tf32", "fp16", "bf16", and back.
 absl::string_view NumberName(Number number);

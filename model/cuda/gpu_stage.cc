@@ -82,7 +82,9 @@ absl::StatusOr<Ticket> GpuStage::Submit(absl::Span<const int32_t> slots) {
   Place& place = PlaceOf(submitted_ + 1);
   std::fill_n(place.slots.get(), shape_.max_batch, -1);
   std::copy(slots.begin(), slots.end(), place.slots.get());
-  const auto bucket = std::lower_bound(buckets_.begin(), buckets_.end(), slots.size());
+  const size_t bucket =
+      std::lower_bound(buckets_.begin(), buckets_.end(), slots.size()) - buckets_.begin();
+  const int64_t missing = shape_.max_batch - buckets_[bucket];  // rows of the largest
   const PluginTable& plugin = gpu_->plugin();
   const Queue queue = shape_.queue;
   absl::Status status = gpu_->Call(plugin.to_device, queue, slots_.get(), place.slots.get(),
@@ -90,9 +92,11 @@ absl::StatusOr<Ticket> GpuStage::Submit(absl::Span<const int32_t> slots) {
   const auto then = [&](auto... call) {
     if (status.ok()) status = gpu_->Call(call...);
   };
-  then(plugin.to_device, queue, inputs_.get(), place.inputs.get(), shape_.input_bytes);
-  if (status.ok()) status = Run(bucket - buckets_.begin());
-  then(plugin.to_host, queue, place.results.get(), results_.get(), shape_.result_bytes);
+  then(plugin.to_device, queue, inputs_.get(), place.inputs.get(),
+       shape_.input_bytes - missing * shape_.input_row_bytes);
+  if (status.ok()) status = Run(bucket);
+  then(plugin.to_host, queue, place.results.get(), results_.get(),
+       shape_.result_bytes - missing * shape_.result_row_bytes);
   then(plugin.mark, queue, place.done.get());
   if (!status.ok()) return status;
   return ++submitted_;

@@ -49,6 +49,8 @@ class GpuStage {
     GraphMode mode = GraphMode::kGraphs;
     int max_batch = 1;
     int64_t input_bytes = 0, result_bytes = 0;  // for max_batch; both positive
+    // Of a row of the array that comes last in each: in a smaller bucket fewer are copied.
+    int64_t input_row_bytes = 0, result_row_bytes = 0;
   };
   // What the body of `rows` rows works on, on the device.
   struct Step {

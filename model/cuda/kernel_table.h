@@ -42,10 +42,17 @@ struct Kernels {
             .taps = Run<Taps<T>, TapsStep<T>>,
             .map_norm = Run<MapNorm<T>, MapNormStep<T>>,
             .shuffle = Run<Shuffle<T>, ShuffleStep<T>>,
-            .picture = Run<Picture<T>, PictureStep<T>>};
+            .picture = Run<Picture<T>, PictureStep<T>>,
+            .causal_taps = Run<CausalTaps<T>, CausalTapsStep<T>>,
+            .tanh_gate = Run<TanhGate<T>, TanhGateStep<T>>};
   }
   static constexpr StartStep<AdvanceStep> kAdvance = Run<Advance, AdvanceStep>;
   static constexpr StartStep<SampleStep> kSample = Run<Sample, SampleStep>;
+  static constexpr SourceFilterKernels kSourceFilter = {
+      .glides = Run<Glides, GlideStep>,
+      .excite = Run<Excite, ExciteStep>,
+      .filter = Run<Filter, FilterStep>,
+      .overlap_add = Run<OverlapAdd, OverlapAddStep>};
 
   // What is left of a product when it has been multiplied.
   static Code FinishProduct(Device* device, Queue queue, const ProductShape& shape,

@@ -51,7 +51,8 @@ constexpr PluginTable kTable = {
     .bf16 = DeviceKernels::Typed<Bf16>(),
     .f16 = DeviceKernels::Typed<F16>(),
     .advance = DeviceKernels::kAdvance,
-    .sample = DeviceKernels::kSample};
+    .sample = DeviceKernels::kSample,
+    .source_filter = DeviceKernels::kSourceFilter};
 
 }  // namespace
 

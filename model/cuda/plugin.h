@@ -3,7 +3,7 @@
 // a GPU is asked for.
 //
 // Both sides are compiled from this file, and a table is used only when its `abi` is kPluginAbi:
-// change that number with every change here or in steps.h, maps.h, picture.h and product.h.
+// change that number with every change here or in the headers of steps.
 //
 // A Device is used by one thread, its lane's: CUDA warms up thread by thread. Work goes to one of
 // its queues and runs there in order, later; what it reads and writes must live and stay until
@@ -15,6 +15,9 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "model/cuda/causal.h"
+#include "model/cuda/excite.h"
+#include "model/cuda/filter.h"
 #include "model/cuda/maps.h"
 #include "model/cuda/picture.h"
 #include "model/cuda/product.h"
@@ -22,7 +25,7 @@
 
 namespace firstbyte::cuda {
 
-inline constexpr uint32_t kPluginAbi = 6;
+inline constexpr uint32_t kPluginAbi = 9;
 inline constexpr char kPluginSymbol[] = "firstbyte_cuda_plugin";
 
 enum class Code : int32_t {
@@ -72,6 +75,16 @@ struct TypedKernels {
   StartStep<MapNormStep<T>> map_norm;
   StartStep<ShuffleStep<T>> shuffle;
   StartStep<PictureStep<T>> picture;
+  StartStep<CausalTapsStep<T>> causal_taps;
+  StartStep<TanhGateStep<T>> tanh_gate;
+};
+
+// Those of a source-filter vocoder.
+struct SourceFilterKernels {
+  StartStep<GlideStep> glides;
+  StartStep<ExciteStep> excite;
+  StartStep<FilterStep> filter;
+  StartStep<OverlapAddStep> overlap_add;
 };
 
 struct PluginTable {
@@ -119,6 +132,7 @@ struct PluginTable {
   TypedKernels<F16> f16;
   StartStep<AdvanceStep> advance;
   StartStep<SampleStep> sample;
+  SourceFilterKernels source_filter;
 };
 
 template <typename T>

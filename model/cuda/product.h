@@ -15,6 +15,13 @@ constexpr int BytesOf(Number number) {
   return number == Number::kF32 || number == Number::kTf32 ? 4 : 2;
 }
 
+// f of a value of what activations beside such products are made of.
+template <typename F>
+auto OfNumber(Number number, F f) {
+  if (number == Number::kBf16) return f(Bf16{});
+  return number == Number::kF16 ? f(F16{}) : f(float{});
+}
+
 enum class Activation : int32_t { kNone, kSilu, kReluSquared, kRelu };
 
 // A product as its layer knows it when the model opens: all but the rows. The algorithm is chosen

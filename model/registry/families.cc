@@ -2,8 +2,11 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "base/error.h"
 #include "base/log.h"
 #include "model/speech/aligned_mel/aligned_mel.h"
+#include "model/speech/aligned_mel/gpu_aligned_mel.h"
 #include "model/world/state_dit/gpu_state_dit.h"
 #include "model/world/state_dit/state_dit.h"
 #include "model/world/waypoint/gpu_waypoint.h"
@@ -69,6 +72,26 @@ void LogOpened(const ModelInfo& model, int lane, const cuda::GpuOptions& options
            {"free_bytes", device->free_bytes}});
 }
 
+absl::Status WithoutRoom(const ModelInfo& model, int gpu, const absl::Status& status) {
+  if (!absl::IsResourceExhausted(status)) return status;
+  return Error(absl::StatusCode::kResourceExhausted, DetailOf(status).reason,
+               absl::StrCat("GPU ", gpu, " has no room for model '", model.name, "' with ",
+                            model.slots, " slots of ", model.slot_bytes, " bytes (",
+                            status.message(), "): lower --max-streams or --max-batch"));
+}
+
+// The size of a lane, with the slots that fit where nobody says how many.
+template <typename Type, typename Size, typename Config>
+absl::StatusOr<Size> SizeOnGpus(const Config& config, const ModelOptions& options) {
+  Size size = SizeOf<Size>(options);
+  if (options.slots > 0) return size;
+  const int64_t slot_bytes = Type::Describe(config, size).slot_bytes;
+  absl::Status status = cuda::Take(
+      cuda::SlotsWithRoom(*options.gpu, options.lanes, slot_bytes, size.slots), &size.slots);
+  if (!status.ok()) return status;
+  return size;
+}
+
 template <typename Type, typename Weights, typename Size>
 absl::StatusOr<std::vector<std::unique_ptr<Model>>> OpenOnGpus(const std::string& folder,
                                                                const ModelOptions& options) {
@@ -77,13 +100,17 @@ absl::StatusOr<std::vector<std::unique_ptr<Model>>> OpenOnGpus(const std::string
   if (!numbers.ok()) return numbers;
   auto weights = Weights::Load(folder, kernels::Kernels());
   if (!weights.ok()) return weights.status();
+  const auto size = SizeOnGpus<Type, Size>((*weights)->config, options);
+  if (!size.ok()) return size.status();
   std::vector<std::unique_ptr<Model>> lanes;
   for (int i = 0; i < options.lanes; ++i) {
     auto gpu = cuda::OpenGpu(on, i);
     if (!gpu.ok()) return gpu.status();
     cuda::Gpu* const device = gpu->get();
-    auto model = Type::Create(*weights, folder, *std::move(gpu), SizeOf<Size>(options), on);
-    if (!model.ok()) return model.status();
+    auto model = Type::Create(*weights, folder, *std::move(gpu), *size, on);
+    if (!model.ok()) {
+      return WithoutRoom(Type::Describe((*weights)->config, *size), on.gpu_of(i), model.status());
+    }
     LogOpened((*model)->info(), i, on, device);
     lanes.push_back(*std::move(model));
   }
@@ -94,21 +121,29 @@ template <typename Type, typename Size, auto read_config>
 absl::StatusOr<ModelInfo> DescribeOnGpus(const std::string& folder, const ModelOptions& options) {
   absl::Status numbers = cuda::RequireNumber(options.gpu->number, Type::kNumbers, Type::kFamily);
   if (!numbers.ok()) return numbers;
-  return Describe<Type, Size, read_config>(folder, options);
+  auto config = read_config(folder);
+  if (!config.ok()) return config.status();
+  const auto size = SizeOnGpus<Type, Size>(*config, options);
+  if (!size.ok()) return size.status();
+  return Type::Describe(*config, *size);
 }
 
+constexpr FamilyEngine kAlignedMelOnGpus = {
+    OpenOnGpus<aligned_mel::GpuAlignedMel, aligned_mel::Voice, aligned_mel::GpuLaneSize>,
+    DescribeOnGpus<aligned_mel::GpuAlignedMel, aligned_mel::GpuLaneSize, aligned_mel::ReadConfig>};
 constexpr FamilyEngine kStateDitOnGpus = {
-    OpenOnGpus<state_dit::GpuStateDit, state_dit::World, state_dit::LaneSize>,
-    DescribeOnGpus<state_dit::GpuStateDit, state_dit::LaneSize, state_dit::ReadConfig>};
+    OpenOnGpus<state_dit::GpuStateDit, state_dit::World, state_dit::GpuLaneSize>,
+    DescribeOnGpus<state_dit::GpuStateDit, state_dit::GpuLaneSize, state_dit::ReadConfig>};
 
 constexpr FamilyEngine kWaypointOnGpus = {
-    OpenOnGpus<waypoint::GpuWaypoint, waypoint::Checkpoint, waypoint::LaneSize>,
-    DescribeOnGpus<waypoint::GpuWaypoint, waypoint::LaneSize, waypoint::ReadConfig>};
+    OpenOnGpus<waypoint::GpuWaypoint, waypoint::Checkpoint, waypoint::GpuLaneSize>,
+    DescribeOnGpus<waypoint::GpuWaypoint, waypoint::GpuLaneSize, waypoint::ReadConfig>};
 
 constexpr Family kFamilies[] = {
     {"aligned_mel",
      {Open<aligned_mel::AlignedMel, aligned_mel::Voice, aligned_mel::LaneSize>,
-      Describe<aligned_mel::AlignedMel, aligned_mel::LaneSize, aligned_mel::ReadConfig>}},
+      Describe<aligned_mel::AlignedMel, aligned_mel::LaneSize, aligned_mel::ReadConfig>},
+     &kAlignedMelOnGpus},
     {"state_dit",
      {Open<state_dit::StateDit, state_dit::World, state_dit::LaneSize>,
       Describe<state_dit::StateDit, state_dit::LaneSize, state_dit::ReadConfig>},

@@ -21,7 +21,9 @@ absl::Status Fault(const std::string& kind) {
 
 }  // namespace
 
-absl::StatusOr<ServedModels> OpenModels(const Config& config, const std::string& /*binary*/) {
+absl::StatusOr<ServedModels> OpenModels(const Config& config,
+                                        const std::optional<cuda::GpuOptions>& /*gpus*/,
+                                        const std::string& /*binary*/) {
   const std::string kind = config.models.at(0), now = config.models_dir + "/now";
   ServedModels models;
   models.lanes.resize(config.lanes);

@@ -1,10 +1,14 @@
-// The embedded family of worlds behind StepWorld: same seed and deeds, same pictures and sound,
-// alone, beside others, parked and resumed, moved to another server.
+// The embedded family of worlds behind StepWorld, on the CPU and on an emulated GPU: same seed and
+// deeds, same pictures and sound, alone, beside others, parked and resumed, moved to another
+// server.
 #include <algorithm>
+#include <future>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "base/error.h"
 #include "model/registry/registry.h"
+#include "tests/model/cuda/emulated_device.h"
 #include "tests/rpc/world_fixture.h"
 
 namespace firstbyte {
@@ -13,9 +17,13 @@ namespace {
 constexpr int kBlocks = 14;
 constexpr int kPromptAt = 5;
 
-std::unique_ptr<Model> OpenTiny() {
-  auto models = OpenModelFolder(std::string(FIRSTBYTE_SOURCE_DIR) + "/tests/golden/state_dit_tiny",
-                                {.lanes = 1, .slots = 4, .max_batch = 4});
+enum class Place { kCpu, kGpu };
+
+std::unique_ptr<Model> OpenTiny(Place place) {
+  ModelOptions options{.lanes = 1, .slots = 4, .max_batch = 4};
+  if (place == Place::kGpu) options.gpu = cuda::GpuOptions{.plugin = &cuda::EmulatedPlugin()};
+  auto models =
+      OpenModelFolder(std::string(FIRSTBYTE_SOURCE_DIR) + "/tests/golden/state_dit_tiny", options);
   EXPECT_TRUE(models.ok()) << models.status();
   return std::move(models->at(0));
 }
@@ -55,9 +63,11 @@ void Add(Player* player, Media* media) {
   media->sound += player->audio();
 }
 
-class StateDitWorldTest : public WorldTest {
+class StateDitWorldTest : public WorldTest, public testing::WithParamInterface<Place> {
  protected:
-  Server StartTiny(HostOptions options = {}) { return StartWith(OpenTiny(), std::move(options)); }
+  Server StartTiny(HostOptions options = {}) {
+    return StartWith(OpenTiny(GetParam()), std::move(options));
+  }
   HostOptions Shared() const {
     HostOptions options;
     options.worlds.snapshot_dir = folder_.string();
@@ -84,13 +94,13 @@ class StateDitWorldTest : public WorldTest {
   }
 };
 
-TEST_F(StateDitWorldTest, APromptAndTheDeedsShowInThePictures) {
+TEST_P(StateDitWorldTest, APromptAndTheDeedsShowInThePictures) {
   const Media media = Whole(7);
   EXPECT_NE(media.frames[0], media.frames[1]);
   EXPECT_NE(media.frames, Whole(8).frames);
 }
 
-TEST_F(StateDitWorldTest, NeighboursDoNotChangeAWorld) {
+TEST_P(StateDitWorldTest, NeighboursDoNotChangeAWorld) {
   const Media alone[] = {Whole(1), Whole(2)};
   Server server = StartTiny();
   Media together[4];
@@ -107,7 +117,7 @@ TEST_F(StateDitWorldTest, NeighboursDoNotChangeAWorld) {
   for (int i = 0; i < 4; ++i) ExpectSame(together[i], alone[i % 2]);
 }
 
-TEST_F(StateDitWorldTest, AWorldMovesBetweenServersWithTheSameBytes) {
+TEST_P(StateDitWorldTest, AWorldMovesBetweenServersWithTheSameBytes) {
   const Media whole = Whole(11);
   Server here = StartTiny(Shared()), there = StartTiny(Shared());
   Media media;
@@ -130,7 +140,7 @@ TEST_F(StateDitWorldTest, AWorldMovesBetweenServersWithTheSameBytes) {
   ExpectSame(media, whole);
 }
 
-TEST_F(StateDitWorldTest, ASnapshotGoesOnWithTheSameBytes) {
+TEST_P(StateDitWorldTest, ASnapshotGoesOnWithTheSameBytes) {
   const Media whole = Whole(3);
   Server server = StartTiny();
   Player player(server.stub.get());
@@ -147,6 +157,55 @@ TEST_F(StateDitWorldTest, ASnapshotGoesOnWithTheSameBytes) {
   for (size_t i = 0; i < media.frames.size(); ++i) {
     EXPECT_TRUE(media.frames[i] == whole.frames[9 + i]) << "block " << 9 + i;
   }
+}
+
+TEST_P(StateDitWorldTest, OnePlayerTooManyIsRefusedWhileTheOthersPlay) {
+  Server server = StartTiny();
+  std::vector<std::unique_ptr<Player>> players;
+  for (int i = 0; i < 4; ++i) {
+    players.push_back(std::make_unique<Player>(server.stub.get()));
+    players[i]->Send(OpenNew(i));
+    ASSERT_GE(players[i]->ReadUntil("opened"), 0);
+  }
+  Player late(server.stub.get());
+  late.Send(OpenNew(9));
+  EXPECT_EQ(late.Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  for (const auto& player : players) {
+    player->Play({"forward"});
+    EXPECT_EQ(player->blocks().size(), 1u);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(On, StateDitWorldTest, testing::Values(Place::kCpu, Place::kGpu),
+                         [](const auto& info) {
+                           return info.param == Place::kCpu ? "Cpu" : "Gpu";
+                         });
+
+// As DESIGN.md says: every session ends UNAVAILABLE, who comes is refused, and the program is told.
+TEST_F(WorldTest, ALostDeviceEndsItsPlayersAndTellsTheProgram) {
+  std::promise<absl::Status> lost;
+  HostOptions options;
+  options.lane.on_device_lost = [&lost](const absl::Status& status) { lost.set_value(status); };
+  Server server = StartWith(OpenTiny(Place::kGpu), std::move(options));
+  const std::vector<cuda::Device*> devices = cuda::OpenEmulatedDevices();
+  ASSERT_EQ(devices.size(), 1u);
+  cuda::Emulation& emulation = cuda::EmulationOf(devices[0]);
+  Player one(server.stub.get()), other(server.stub.get());
+  for (Player* player : {&one, &other}) {
+    player->Send(OpenNew(1));
+    player->Play({"forward"});
+    EXPECT_EQ(player->blocks().size(), 1u);
+  }
+  emulation.steps_to_live = emulation.steps + 3;  // in the middle of the next step
+  one.Send(Step(2, "forward"));
+  for (Player* player : {&one, &other}) {
+    EXPECT_EQ(player->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+    EXPECT_EQ(player->blocks().size(), 1u);
+  }
+  EXPECT_EQ(DetailOf(lost.get_future().get()).reason, "DEVICE_LOST");
+  Player late(server.stub.get());
+  late.Send(OpenNew(2));
+  EXPECT_EQ(late.Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
 }
 
 }  // namespace

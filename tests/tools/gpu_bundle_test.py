@@ -14,7 +14,7 @@ import tempfile
 import unittest
 
 ROOT, BUILD, TORCH = (pathlib.Path(sys.argv.pop(1)).resolve() for _ in range(3))
-GPU_TESTS = ("cuda_gpu_test", "state_dit_gpu_test")
+GPU_TESTS = ("aligned_mel_gpu_test", "cuda_gpu_test", "state_dit_gpu_test", "waypoint_gpu_test")
 OF_THE_C_LIBRARY = re.compile(r"/(ld-linux-x86-64|lib(c|m|dl|rt|pthread|util|resolv|anl))\.so\.\d$")
 
 
@@ -76,7 +76,8 @@ class Bundle(unittest.TestCase):
                     self.assertRegex(step["text"], r"^(no GPU to run the kernels on|firstbyted): \w.*$")
                 else:  # invalid: a load on a machine that was too busy to measure
                     self.assertIn(step["status"], ("passed", "invalid"), step["text"])
-        self.assertLessEqual({*GPU_TESTS, "cuda-server", "cuda_kernels_test", "state_dit_emulated_test", "kernels_test",
+        self.assertLessEqual({*GPU_TESTS, "cuda-server", "aligned_mel_emulated_test", "cuda_kernels_test",
+                              "state_dit_emulated_test", "kernels_test",
                               "bench-kernels", "cpu-server", "cpu-speech-one", "cpu-world-one"}, set(steps))
         no_gpu = any(steps[name]["status"] == "skipped" for name in GPU_TESTS)
         self.assertEqual(done.returncode, 3 if no_gpu else 0, done.stdout + done.stderr)

@@ -38,12 +38,15 @@ ModelInfo AlignedMel::Describe(const Config& config, const LaneSize& size) {
   return info;
 }
 
+absl::Status AlignedMel::Check(const LaneSize& size) {
+  if (size.slots >= 1 && size.max_batch >= 1) return absl::OkStatus();
+  return Error(absl::StatusCode::kInvalidArgument, "BAD_LANE_SIZE",
+               "slots and batch must be positive");
+}
+
 absl::StatusOr<std::unique_ptr<AlignedMel>> AlignedMel::Create(std::shared_ptr<const Voice> voice,
                                                                const LaneSize& size) {
-  if (size.slots < 1 || size.max_batch < 1) {
-    return Error(absl::StatusCode::kInvalidArgument, "BAD_LANE_SIZE",
-                 "slots and batch must be positive");
-  }
+  if (absl::Status good = Check(size); !good.ok()) return good;
   return OrNoMemory(absl::StrCat(size.slots, " slots"), [&] {
     return absl::StatusOr<std::unique_ptr<AlignedMel>>(new AlignedMel(std::move(voice), size));
   });
@@ -63,9 +66,14 @@ AlignedMel::AlignedMel(std::shared_ptr<const Voice> voice, const LaneSize& size)
 }
 
 absl::StatusOr<std::unique_ptr<Prepared>> AlignedMel::Prepare(const RawInput& input) const {
-  absl::StatusOr<ClausePhones> clause = voice_->front_end->Process(input.text);
+  return PrepareFor(*voice_, input);
+}
+
+absl::StatusOr<std::unique_ptr<Prepared>> AlignedMel::PrepareFor(const Voice& voice,
+                                                                 const RawInput& input) {
+  absl::StatusOr<ClausePhones> clause = voice.front_end->Process(input.text);
   if (!clause.ok()) return clause.status();
-  const int pause = voice_->config.pause_phone;
+  const int pause = voice.config.pause_phone;
   bool speakable = std::any_of(clause->phones.begin(), clause->phones.end(),
                                [&](int phone) { return phone != pause; });
   if (!speakable) return nullptr;

@@ -25,6 +25,11 @@ class AlignedMel : public SlottedModel {
  public:
   // What a model of this config says of itself, but for its version.
   static ModelInfo Describe(const Config& config, const LaneSize& size);
+  // kInvalidArgument (BAD_LANE_SIZE) for what no lane can have.
+  static absl::Status Check(const LaneSize& size);
+  // What Prepare() does, of any model of this voice.
+  static absl::StatusOr<std::unique_ptr<Prepared>> PrepareFor(const Voice& voice,
+                                                              const RawInput& input);
   // Allocates the slots of one lane. kResourceExhausted when memory is short.
   static absl::StatusOr<std::unique_ptr<AlignedMel>> Create(std::shared_ptr<const Voice> voice,
                                                             const LaneSize& size);

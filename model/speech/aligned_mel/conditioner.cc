@@ -54,17 +54,21 @@ void Conditioner::FillRow(const PhoneSpan& clause, const Ends& ends, float log_s
   row[4] = log_stretch;
 }
 
-void Conditioner::Run(const PhoneSpan& clause, const Ends& ends, double stretch, int begin,
-                      int count, Buffers* buffers, float* out) const {
+void Conditioner::Describe(const PhoneSpan& clause, const Ends& ends, double stretch, int begin,
+                           int count, int stride, float* rows) const {
   const auto log_stretch = static_cast<float>(4 * std::log(stretch));
   int phone =
       static_cast<int>(std::upper_bound(ends.begin(), ends.end(), begin * kStack) - ends.begin());
-  const int rows = count * kStack;
-  for (int r = 0; r < rows; ++r) {
-    const int mel = begin * kStack + r;
+  for (int mel = begin * kStack; mel < (begin + count) * kStack; ++mel, rows += stride) {
     while (mel >= ends[phone]) ++phone;
-    FillRow(clause, ends, log_stretch, phone, mel, buffers->input.data() + r * in_.inputs());
+    FillRow(clause, ends, log_stretch, phone, mel, rows);
   }
+}
+
+void Conditioner::Run(const PhoneSpan& clause, const Ends& ends, double stretch, int begin,
+                      int count, Buffers* buffers, float* out) const {
+  Describe(clause, ends, stretch, begin, count, in_.inputs(), buffers->input.data());
+  const int rows = count * kStack;
   in_.Forward(buffers->input.data(), rows, buffers->first.data(), nn::Epilogue::kSilu);
   mid_.Forward(buffers->first.data(), rows, buffers->second.data(), nn::Epilogue::kSilu);
   // Four mel frames of `second` lie together: they are one row of the last layer.

@@ -23,12 +23,16 @@ class Conditioner {
   Conditioner() = default;
   Conditioner(const Config& config, nn::WeightLoader* weights);
 
+  int inputs() const { return in_.inputs(); }     // numbers that describe a mel frame
   int outputs() const { return out_.outputs(); }  // the acoustic model's hidden size
 
   // Frames [begin, begin + count) of a clause -> out [count, outputs()]. 0 <= begin,
   // begin + count <= ends.back() / kStack, count <= kMaxFrames.
   void Run(const PhoneSpan& clause, const Ends& ends, double stretch, int begin, int count,
            Buffers* buffers, float* out) const;
+  // The same frames as the network is given them: kStack * count rows of inputs(), `stride` apart.
+  void Describe(const PhoneSpan& clause, const Ends& ends, double stretch, int begin, int count,
+                int stride, float* rows) const;
 
  private:
   void FillRow(const PhoneSpan& clause, const Ends& ends, float log_stretch, int phone, int mel,

@@ -14,7 +14,6 @@ constexpr int kFrameRing = 32;       // two of the largest decode steps
 // The first prefill step of a clause stands before its first sound; it is kept short.
 constexpr int kFirstPrefill = 16;
 constexpr int kMaxClauseFrames = 7500;  // 5 minutes
-constexpr int kLikelyPhones = 256;      // of a clause of 20 words; more are possible
 // Of a decode step, with what a flush adds.
 constexpr int kMostSamples = (DecodeRow::kMaxFrames + 1) * kFrameSamples;
 
@@ -37,15 +36,16 @@ absl::Status CheckClause(const Prepared* prepared, const Config& config) {
 
 }  // namespace
 
-AlignedMelSession::AlignedMelSession(const Voice& voice, const SessionSpec& spec, Slot slot)
+AlignedMelSession::AlignedMelSession(const Voice& voice, const SessionSpec& spec, Slot slot,
+                                     Conditions conditions)
     : voice_(voice),
       stretch_(1 / spec.speaking_rate),
       slot_(std::move(slot)),
       silence_(kFrameFeatures, 0.0f),
-      conditions_({kConditionRing, voice.conditioner.outputs()}),
+      ahead_(conditions == Conditions::kAhead),
+      conditions_({ahead_ ? kConditionRing : 0, voice.conditioner.outputs()}),
       frames_({kFrameRing, kFrameFeatures}),
       vocoder_(voice.vocoder.NewState(spec.seed)) {
-  conditioning_.ends.reserve(kLikelyPhones);
   output_.samples.reserve(kMostSamples);
 }
 
@@ -75,17 +75,22 @@ absl::Status AlignedMelSession::Push(Input input) {
   return absl::OkStatus();
 }
 
+bool AlignedMelSession::Conditioning() const {
+  return !begun_.empty() && begun_.back().conditioned < begun_.back().frames;
+}
+
 bool AlignedMelSession::CanPrefill() const {
   const int64_t room = kConditionRing - (conditioned_ - generated_);
-  if (conditioning_.clause == nullptr) {
+  if (!Conditioning()) {
     return !inputs_.empty() && room >= Conditioner::kMaxFrames;  // a marker in front has passed
   }
-  return room >= std::min(Conditioner::kMaxFrames, conditioning_.frames - conditioning_.next);
+  return room >=
+         std::min(Conditioner::kMaxFrames, begun_.back().frames - begun_.back().conditioned);
 }
 
 // Whether nothing will follow frame `decoded`, so that what the vocoder holds back can leave.
 bool AlignedMelSession::Flushing(int64_t decoded) const {
-  return closed_ && spoken_ && !flushed_ && inputs_.empty() && conditioning_.clause == nullptr &&
+  return closed_ && spoken_ && !flushed_ && inputs_.empty() && !Conditioning() &&
          decoded == conditioned_;
 }
 
@@ -98,7 +103,7 @@ Work AlignedMelSession::work() const {
   work.decode_frames = static_cast<int>(generated_ - decoded_);
   // The input may end after the last frame was decoded: then its tail is work of its own.
   if (Flushing(decoded_)) work.decode_frames = 1;
-  work.done = closed_ && inputs_.empty() && !work.any() && conditioning_.clause == nullptr &&
+  work.done = closed_ && inputs_.empty() && !work.any() && !Conditioning() &&
               output_.samples.empty() && output_.markers.empty();
   return work;
 }
@@ -116,49 +121,50 @@ Output AlignedMelSession::Take() {
 }
 
 absl::Status AlignedMelSession::BeginClause(DurationModel::Buffers* buffers) {
-  auto* clause =
-      static_cast<PreparedClause*>(std::get<std::unique_ptr<Prepared>>(inputs_.front()).release());
-  conditioning_.clause.reset(clause);
+  std::unique_ptr<PreparedClause> clause(
+      static_cast<PreparedClause*>(std::get<std::unique_ptr<Prepared>>(inputs_.front()).release()));
   inputs_.pop_front();
   voice_.durations.Run(clause->span(), stretch_, /*first_of_stream=*/!spoken_, buffers,
-                       &conditioning_.ends);
+                       &clause->ends);
   spoken_ = true;
-  conditioning_.frames = conditioning_.ends.back() / kStack;
-  conditioning_.next = 0;
-  if (conditioning_.frames > kMaxClauseFrames) {
+  const int frames = clause->ends.back() / kStack;
+  if (frames > kMaxClauseFrames) {
     return Error(absl::StatusCode::kInvalidArgument, "CLAUSE_TOO_LONG",
                  "a clause would last more than five minutes");
   }
-  clause_frames_.push_back(conditioning_.frames);
-  planned_ += conditioning_.frames;
+  begun_.push_back({std::move(clause), frames});
+  planned_ += frames;
   PassMarkers();
   return absl::OkStatus();
 }
 
 absl::Status AlignedMelSession::Prefill(DurationModel::Buffers* durations,
                                         Conditioner::Buffers* conditions) {
-  if (conditioning_.clause == nullptr) {
+  if (!Conditioning()) {
     if (absl::Status begun = BeginClause(durations); !begun.ok()) return begun;
   }
-  Conditioning& c = conditioning_;
-  int count = std::min(c.next == 0 ? kFirstPrefill : Conditioner::kMaxFrames, c.frames - c.next);
+  Begun& c = begun_.back();
+  int count = std::min(c.conditioned == 0 ? kFirstPrefill : Conditioner::kMaxFrames,
+                       c.frames - c.conditioned);
   // In two runs where the ring wraps: every frame is conditioned by itself.
   while (count > 0) {
     const int run =
         std::min<int>(count, kConditionRing - static_cast<int>(conditioned_ % kConditionRing));
-    voice_.conditioner.Run(c.clause->span(), c.ends, stretch_, c.next, run, conditions,
-                           Condition(conditioned_));
-    c.next += run;
+    if (ahead_) {
+      voice_.conditioner.Run(c.clause->span(), c.clause->ends, stretch_, c.conditioned, run,
+                             conditions, Condition(conditioned_));
+    }
+    c.conditioned += run;
     conditioned_ += run;
     count -= run;
   }
-  if (c.next == c.frames) c.clause.reset();
   return absl::OkStatus();
 }
 
 FrameRow AlignedMelSession::NextFrame() {
   const float* feedback = position_ == 0 ? silence_.data() : Frame(generated_ - 1);
-  return {Condition(generated_), feedback, slot_.index(), position_, Frame(generated_)};
+  const float* condition = ahead_ ? Condition(generated_) : nullptr;
+  return {condition, feedback, slot_.index(), position_, Frame(generated_)};
 }
 
 absl::Status AlignedMelSession::FinishFrame() {
@@ -168,15 +174,15 @@ absl::Status AlignedMelSession::FinishFrame() {
                  "the acoustic model gave a value that is not a number");
   }
   ++generated_;
-  if (++position_ == clause_frames_.front()) {
-    clause_frames_.pop_front();
+  if (++position_ == begun_.front().frames) {
+    begun_.pop_front();
     position_ = 0;
   }
   return absl::OkStatus();
 }
 
 DecodeRow AlignedMelSession::NextDecode(int frames) {
-  DecodeRow row{&vocoder_, {}, 0, false, &output_.samples};
+  DecodeRow row{&vocoder_, {}, 0, false, &output_.samples, slot_.index()};
   row.count = static_cast<int>(std::min<int64_t>(
       {generated_ - decoded_, static_cast<int64_t>(frames), DecodeRow::kMaxFrames}));
   for (int i = 0; i < row.count; ++i) row.frames[i] = Frame(decoded_ + i);

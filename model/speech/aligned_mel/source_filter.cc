@@ -13,9 +13,8 @@ namespace {
 constexpr int kLanes = kernels::kFilterLanes;
 constexpr double kPi = std::numbers::pi;
 
-// Log magnitude and phase of exp(sum c_m e^(-i m w~)) are linear in the cepstrum c: [2 * 257,
-// order]. w~ is the frequency axis bent by an all-pass of coefficient `warp`, finer at low
-// frequencies.
+}  // namespace
+
 nn::Tensor WarpedBasis(int order, double warp) {
   const int bins = kernels::kFilterBins;
   nn::Tensor basis({2 * bins, order});
@@ -37,8 +36,6 @@ nn::Tensor HannWindow() {
   }
   return window;
 }
-
-}  // namespace
 
 SourceFilter::Buffers::Buffers()
     : scratch({kernels::FilterScratchFloats()}), pieces({kLanes, 2, kernels::kFftSize}) {}

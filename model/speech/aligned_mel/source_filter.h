@@ -39,6 +39,12 @@ struct FilterRow {
   std::vector<float>* output;  // finished samples are appended
 };
 
+// Log magnitude and phase of exp(sum c_m e^(-i m w~)) are linear in the cepstrum c: [2 * 257,
+// order]. w~ is the frequency axis bent by an all-pass of coefficient `warp`, finer at low
+// frequencies.
+nn::Tensor WarpedBasis(int order, double warp);
+nn::Tensor HannWindow();  // [kMelSamples], of excitation
+
 class SourceFilter {
  public:
   // The filters' work memory, made once for a lane.
@@ -59,6 +65,8 @@ class SourceFilter {
   // excitation by 80; the first of a stream 80.
   void Filter(absl::Span<const FilterRow> rows, const Excitation* excitation,
               Buffers* buffers) const;
+  // What samples are multiplied with when they leave.
+  float output_gain() const { return output_gain_; }
   // The 80 samples that the next mel frame would have finished.
   void Flush(SourceFilterState* state, std::vector<float>* output) const;
 

@@ -88,38 +88,24 @@ void Vocoder::DecodeGroup(absl::Span<const DecodeRow> rows, Buffers* b) const {
   }
 }
 
-// Puts network input and excitation of a stream's mel frames at buffer rows `at`... A mel frame
-// becomes speech when its successor arrives, which is the network's input.
+// Puts network input and excitation of a stream's mel frames at buffer rows `at`...
 void Vocoder::Stage(const DecodeRow& row, int at, Buffers* b) const {
-  VocoderState& state = *row.state;
-  for (int frame = 0; frame < row.count; ++frame) {
-    for (int mel = 0; mel < kStack; ++mel, ++at) {
-      const float* features = row.frames[frame] + mel * kFeatures;
-      float arriving[kFeatures];
-      std::copy_n(features, kFeatures, arriving);
-      arriving[kVoicing] = features[kVoicing] > 0.5f ? 1.0f : 0.0f;
-      if (state.holding) {
-        StageHeld(arriving, row, at, b);
-      } else {
-        b->blanks.push_back(at);
-      }
-      std::copy_n(arriving, kFeatures, state.held);
-      state.holding = true;
+  EachMel(row, [&](const float* input) {
+    if (input != nullptr) {
+      StageHeld(input, row, at, b);
+    } else {
+      b->blanks.push_back(at);
     }
-  }
-  if (row.flush && state.holding) {
-    StageHeld(state.held, row, at, b);  // nothing follows the last one: it reads itself
-    for (int behind = 1; behind < kStack; ++behind) b->blanks.push_back(at + behind);
-    state.holding = false;
-  }
+    ++at;
+  });
+  for (; at % kStack != 0; ++at) b->blanks.push_back(at);  // behind the last of a stream
 }
 
 void Vocoder::StageHeld(const float* input, const DecodeRow& row, int at, Buffers* b) const {
   VocoderState& state = *row.state;
   std::copy_n(input, kFeatures, b->input.data() + at * kFeatures);
-  const float log_f0 = state.held[kLogF0] * pitch_.std + pitch_.mean;
   b->excitation.emplace_back();
-  source_filter_.Excite(state.seed, log_f0, state.held[kVoicing] > 0.5f, &state.source,
+  source_filter_.Excite(state.seed, LogF0(state), Voiced(state), &state.source,
                         &b->excitation.back());
   b->rows.push_back(
       {&state.source, b->cepstra.data() + static_cast<int64_t>(at) * out_.outputs(), row.output});

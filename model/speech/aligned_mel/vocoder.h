@@ -6,6 +6,7 @@
 // 160 T samples; until Flush the last 10 ms + 5 ms are held back.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <vector>
@@ -25,7 +26,8 @@ struct PitchScale {
 // One stream's memory, about 12 kB. Made by Vocoder::NewState().
 struct VocoderState {
   uint64_t seed = 0;
-  bool holding = false;  // a mel frame waits for its successor
+  int64_t spoken = 0;    // mel frames
+  bool holding = false;  // another waits for its successor
   float held[kFeatures] = {};
   std::vector<float> tails;  // of every convolution
   SourceFilterState source;
@@ -39,7 +41,32 @@ struct DecodeRow {
   int count;                                    // <= kMaxFrames
   bool flush;                                   // these are the stream's last frames
   std::vector<float>* output;                   // samples are appended
+  int slot = 0;                                 // whose memory, on a device
 };
+
+// Brings `row`'s mel frames to its stream, one after another. A mel frame becomes speech when its
+// successor arrives, which is the network's input: place(input) is called, and the state still
+// holds the one that is spoken; place(nullptr) for a stream's first, when there is none.
+template <typename Place>
+void EachMel(const DecodeRow& row, Place place) {
+  VocoderState& state = *row.state;
+  const auto arrive = [&](const float* input) {
+    place(state.holding ? input : nullptr);
+    state.spoken += state.holding ? 1 : 0;
+  };
+  for (int mel = 0; mel < row.count * kStack; ++mel) {
+    float arriving[kFeatures];
+    std::copy_n(row.frames[mel / kStack] + mel % kStack * kFeatures, kFeatures, arriving);
+    arriving[kVoicing] = arriving[kVoicing] > 0.5f ? 1.0f : 0.0f;
+    arrive(arriving);
+    std::copy_n(arriving, kFeatures, state.held);
+    state.holding = true;
+  }
+  if (row.flush && state.holding) {
+    arrive(state.held);  // nothing follows the last one: it reads itself
+    state.holding = false;
+  }
+}
 
 // Immutable weights; thread-safe on distinct buffers and states.
 class Vocoder {
@@ -61,6 +88,12 @@ class Vocoder {
           nn::WeightLoader* weights);
 
   VocoderState NewState(uint64_t seed) const;
+  // Of the mel frame that is held: natural log of Hz, and whether it is voiced.
+  float LogF0(const VocoderState& state) const {
+    return state.held[kLogF0] * pitch_.std + pitch_.mean;
+  }
+  static bool Voiced(const VocoderState& state) { return state.held[kVoicing] > 0.5f; }
+  const SourceFilter& source_filter() const { return source_filter_; }
 
   void Decode(absl::Span<const DecodeRow> rows, Buffers* buffers) const;
 

@@ -92,7 +92,6 @@ GpuDit::GpuDit(cuda::Gpu* gpu, const Config& config, const Dit& dit, const Size&
 
 absl::Status GpuDit::Linear(nn::WeightLoader* weights, const std::string& name, nn::Bias bias,
                             GpuLinear::Shape shape, GpuLinear* linear) const {
-  shape.number = size_.number;
   const std::vector<float> weight = weights->LoadTensor(name + ".weight", {shape.n, shape.k});
   std::vector<float> offset;
   if (bias == nn::Bias::kYes) offset = weights->LoadTensor(name + ".bias", {shape.n});
@@ -100,21 +99,33 @@ absl::Status GpuDit::Linear(nn::WeightLoader* weights, const std::string& name, 
   return Take(GpuLinear::Create(gpu_, shape, weight, offset), linear);
 }
 
+cuda::Number GpuDit::told_number() const {
+  return size_.number == cuda::Number::kTf32 ? size_.number : cuda::Number::kF32;
+}
+
 absl::Status GpuDit::Load(nn::WeightLoader* weights) {
   const DitConfig& d = config_.dit;
   const int facts = Dit::FactsSize(config_), n = size_.max_batch;
   constexpr auto kSilu = cuda::Activation::kSilu;
+  const cuda::Number number = told_number();
   absl::Status status =
       Linear(weights, "dit.condition_in", nn::Bias::kYes,
-             {.n = d.width, .k = facts, .activation = kSilu, .most_rows = n}, &condition_in_);
-  status.Update(Linear(weights, "dit.condition_out", nn::Bias::kYes,
-                       {.n = d.condition, .k = d.width, .activation = kSilu, .most_rows = n},
-                       &condition_out_));
+             {.n = d.width, .k = facts, .number = number, .activation = kSilu, .most_rows = n},
+             &condition_in_);
   status.Update(Linear(
-      weights, "dit.final", nn::Bias::kYes,
-      {.n = 2 * d.width, .k = d.condition, .most_rows = n, .y_stride = 6 * d.width}, &final_));
+      weights, "dit.condition_out", nn::Bias::kYes,
+      {.n = d.condition, .k = d.width, .number = number, .activation = kSilu, .most_rows = n},
+      &condition_out_));
+  status.Update(Linear(weights, "dit.final", nn::Bias::kYes,
+                       {.n = 2 * d.width,
+                        .k = d.condition,
+                        .number = number,
+                        .most_rows = n,
+                        .y_stride = 6 * d.width},
+                       &final_));
   status.Update(Linear(weights, "dit.note_past", nn::Bias::kNo,
-                       {.n = kNoteSize, .k = facts, .most_rows = n}, &note_past_));
+                       {.n = kNoteSize, .k = facts, .number = number, .most_rows = n},
+                       &note_past_));
   if (status.ok()) status = LoadEnds(weights);
   for (int i = 0; i < d.layers && status.ok(); ++i) status = LoadBlock(i, weights);
   if (status.ok()) status = LoadAngles();
@@ -161,10 +172,12 @@ absl::Status GpuDit::LoadEnds(nn::WeightLoader* weights) {
     }
   }
   GpuLinear::Shape shape = {
-      .n = width, .k = in.width, .number = size_.number, .most_rows = size_.max_batch * kTokens};
+      .n = width, .k = in.width, .number = told_number(), .most_rows = size_.max_batch * kTokens};
   absl::Status status = Take(GpuLinear::Create(gpu_, shape, embed, {}), &embed_);
   shape.n = out.width;
   shape.k = width;
+  shape.number = size_.number;
+  shape.wide = true;
   status.Update(Take(GpuLinear::Create(gpu_, shape, read, offset), &out_));
   return status;
 }
@@ -173,11 +186,13 @@ absl::Status GpuDit::LoadBlock(int index, nn::WeightLoader* weights) {
   const DitConfig& d = config_.dit;
   const std::string p = "dit.blocks." + std::to_string(index) + ".";
   const int inner = d.heads * kHeadDim, n = size_.max_batch, rows = n * kTokens;
-  const int64_t ring = int64_t{size_.slots} * inner * capacity_;
+  const int64_t ring = int64_t{cuda::BytesOf(size_.number)} * size_.slots * inner * capacity_;
   Block& b = blocks_[index];
-  absl::Status status = Linear(weights, p + "modulation", nn::Bias::kYes,
-                               {.n = 6 * d.width, .k = d.condition, .most_rows = n}, &b.modulation);
+  absl::Status status = Linear(
+      weights, p + "modulation", nn::Bias::kYes,
+      {.n = 6 * d.width, .k = d.condition, .number = told_number(), .most_rows = n}, &b.modulation);
   const auto load = [&](const char* name, GpuLinear::Shape shape, GpuLinear* linear) {
+    shape.number = size_.number;
     shape.most_rows = rows;
     status.Update(Linear(weights, p + name, nn::Bias::kNo, shape, linear));
   };
@@ -191,8 +206,8 @@ absl::Status GpuDit::LoadBlock(int index, nn::WeightLoader* weights) {
   if (!status.ok()) return status;
   status.Update(Take(cuda::Upload<float>(gpu_, query_gain), &b.query_gain));
   status.Update(Take(cuda::Upload<float>(gpu_, key_gain), &b.key_gain));
-  status.Update(Take(gpu_->NewArray<float>(ring), &b.keys));
-  status.Update(Take(gpu_->NewArray<float>(ring), &b.values));
+  status.Update(Take(gpu_->NewArray<char>(ring), &b.keys));
+  status.Update(Take(gpu_->NewArray<char>(ring), &b.values));
   status.Update(Take(gpu_->NewArray<float>(int64_t{6} * n * d.width), &b.modulated));
   return status;
 }
@@ -229,13 +244,16 @@ absl::Status GpuDit::Allocate() {
   make(&condition_, n * Padded(d.condition));
   make(&final_modulated_, 6 * n * d.width);
   make(&x_, rows * d.width);
-  make(&normed_, rows * d.width);
-  make(&qkv_, 3 * rows * inner);
-  make(&attended_, rows * inner);
-  make(&branch_, rows * d.width);
-  make(&mlp_, rows * d.mlp);
   make(&extremes_, 2 * rows * d.heads);
   make(&partials_, rows * inner);
+  const auto make_narrow = [&](cuda::DeviceArray<char>* array, int64_t count) {
+    status.Update(Take(gpu_->NewArray<char>(cuda::BytesOf(size_.number) * count), array));
+  };
+  make_narrow(&normed_, rows * d.width);
+  make_narrow(&qkv_, 3 * rows * inner);
+  make_narrow(&attended_, rows * inner);
+  make_narrow(&branch_, rows * d.width);
+  make_narrow(&mlp_, rows * d.mlp);
   return status;
 }
 
@@ -311,43 +329,71 @@ absl::StatusOr<Ticket> GpuDit::Commit(absl::Span<const PassRow> rows) {
 absl::Status GpuDit::Modulate(const GpuStage::Step& step, const float* gate,
                               const float* shift) const {
   const int width = config_.dit.width;
-  const cuda::ModulateStep<float> modulate = {.x = x_.get(),
-                                              .branch = gate == nullptr ? nullptr : branch_.get(),
-                                              .gate = gate,
-                                              .scale = shift + width,
-                                              .shift = shift,
-                                              .stride = 6 * width,
-                                              .slots = step.slots,
-                                              .y = normed_.get(),
-                                              .epsilon = static_cast<float>(config_.norm_epsilon),
-                                              .rows = step.rows,
-                                              .tokens = kTokens,
-                                              .width = width};
-  return gpu_->Call(gpu_->plugin().f32.modulate, Queue::kSteps, &modulate);
+  return cuda::OfNumber(size_.number, [&]<typename T>(T) {
+    const cuda::ModulateStep<T> modulate = {
+        .x = x_.get(),
+        .branch = gate == nullptr ? nullptr : ArrayAt<T>(branch_.get(), 0),
+        .gate = gate,
+        .scale = shift + width,
+        .shift = shift,
+        .stride = 6 * width,
+        .slots = step.slots,
+        .y = ArrayAt<T>(normed_.get(), 0),
+        .epsilon = static_cast<float>(config_.norm_epsilon),
+        .rows = step.rows,
+        .tokens = kTokens,
+        .width = width};
+    return gpu_->Call(cuda::KernelsOf<T>(gpu_->plugin()).modulate, Queue::kSteps, &modulate);
+  });
 }
 
 absl::Status GpuDit::Heads(const Block& block, const GpuStage::Step& step, int64_t places) const {
   const int heads = config_.dit.heads;
-  const cuda::HeadsStep<float> split = {
-      .qkv = qkv_.get(),
-      .query_gain = block.query_gain.get(),
-      .key_gain = block.key_gain.get(),
-      .frequencies = frequencies_.get(),
-      .offsets = offsets_.get(),
-      .slots = step.slots,
-      .positions = ArrayAt<int64_t>(step.inputs, inputs_.positions),
-      .places = ArrayAt<int32_t>(step.inputs, places),
-      .keys = block.keys.get(),
-      .values = block.values.get(),
-      .epsilon = static_cast<float>(config_.norm_epsilon),
-      .interleaved = false,
-      .rows = step.rows,
-      .tokens = kTokens,
-      .heads = heads,
-      .kv_heads = heads,
-      .head_dim = kHeadDim,
-      .capacity = capacity_};
-  return gpu_->Call(gpu_->plugin().f32.heads, Queue::kSteps, &split);
+  return cuda::OfNumber(size_.number, [&]<typename T>(T) {
+    const cuda::HeadsStep<T> split = {.qkv = ArrayAt<T>(qkv_.get(), 0),
+                                      .query_gain = block.query_gain.get(),
+                                      .key_gain = block.key_gain.get(),
+                                      .frequencies = frequencies_.get(),
+                                      .offsets = offsets_.get(),
+                                      .slots = step.slots,
+                                      .positions = ArrayAt<int64_t>(step.inputs, inputs_.positions),
+                                      .places = ArrayAt<int32_t>(step.inputs, places),
+                                      .keys = ArrayAt<T>(block.keys.get(), 0),
+                                      .values = ArrayAt<T>(block.values.get(), 0),
+                                      .epsilon = static_cast<float>(config_.norm_epsilon),
+                                      .interleaved = false,
+                                      .rows = step.rows,
+                                      .tokens = kTokens,
+                                      .heads = heads,
+                                      .kv_heads = heads,
+                                      .head_dim = kHeadDim,
+                                      .capacity = capacity_};
+    return gpu_->Call(cuda::KernelsOf<T>(gpu_->plugin()).heads, Queue::kSteps, &split);
+  });
+}
+
+absl::Status GpuDit::Attend(const Block& block, const GpuStage::Step& step) const {
+  const int heads = config_.dit.heads;
+  return cuda::OfNumber(size_.number, [&]<typename T>(T) {
+    const cuda::AttendStep<T> attend = {.queries = ArrayAt<T>(qkv_.get(), 0),
+                                        .query_stride = 3 * heads * kHeadDim,
+                                        .keys = ArrayAt<T>(block.keys.get(), 0),
+                                        .values = ArrayAt<T>(block.values.get(), 0),
+                                        .slots = step.slots,
+                                        .lengths = ArrayAt<int32_t>(step.inputs, inputs_.lengths),
+                                        .extremes = extremes_.get(),
+                                        .partials = partials_.get(),
+                                        .out = ArrayAt<T>(attended_.get(), 0),
+                                        .scale = 1 / std::sqrt(static_cast<float>(kHeadDim)),
+                                        .rows = step.rows,
+                                        .tokens = kTokens,
+                                        .heads = heads,
+                                        .kv_heads = heads,
+                                        .head_dim = kHeadDim,
+                                        .capacity = capacity_,
+                                        .splits = 1};
+    return gpu_->Call(cuda::KernelsOf<T>(gpu_->plugin()).attend, Queue::kSteps, &attend);
+  });
 }
 
 absl::Status GpuDit::Layer(int index, const GpuStage::Step& step, bool commit) const {
@@ -364,24 +410,7 @@ absl::Status GpuDit::Layer(int index, const GpuStage::Step& step, bool commit) c
     return status;
   }
   status.Update(Heads(block, step, inputs_.places));
-  const cuda::AttendStep<float> attend = {.queries = qkv_.get(),
-                                          .query_stride = 3 * d.heads * kHeadDim,
-                                          .keys = block.keys.get(),
-                                          .values = block.values.get(),
-                                          .slots = step.slots,
-                                          .lengths = ArrayAt<int32_t>(step.inputs, inputs_.lengths),
-                                          .extremes = extremes_.get(),
-                                          .partials = partials_.get(),
-                                          .out = attended_.get(),
-                                          .scale = 1 / std::sqrt(static_cast<float>(kHeadDim)),
-                                          .rows = step.rows,
-                                          .tokens = kTokens,
-                                          .heads = d.heads,
-                                          .kv_heads = d.heads,
-                                          .head_dim = kHeadDim,
-                                          .capacity = capacity_,
-                                          .splits = 1};
-  status.Update(gpu_->Call(gpu_->plugin().f32.attend, Queue::kSteps, &attend));
+  status.Update(Attend(block, step));
   // Now that the oldest frame has been seen, this one takes its place. The queries turn once more,
   // but nobody needs them.
   if (commit) status.Update(Heads(block, step, inputs_.kept));

@@ -1,8 +1,9 @@
 // The diffusion transformer of dit.h on a GPU: the same passes of the same rows, with the rings of
 // all slots in device memory.
 //
-// What a pass gives lies within rounding of the CPU's. Used by its lane's thread only; errors are
-// those of cuda/gpu.h.
+// What a pass gives lies within rounding of the CPU's: of the number that tokens are multiplied in.
+// What a pass is told (facts, sigma) and what it adds up stay in float. Used by its lane's thread
+// only; errors are those of cuda/gpu.h.
 #pragma once
 
 #include <array>
@@ -24,7 +25,7 @@ class GpuDit {
   struct Size {
     int slots, max_batch;
     cuda::GraphMode mode = cuda::GraphMode::kGraphs;
-    cuda::Number number = cuda::Number::kF32;  // of products; or kTf32
+    cuda::Number number = cuda::Number::kF32;  // of products; rings and activations follow
   };
 
   // Copies the weights, allocates the rings and records the graphs. `gpu` and `dit`, which is the
@@ -41,10 +42,11 @@ class GpuDit {
   absl::Status FinishDenoise(Ticket ticket, absl::Span<const PassRow> rows);
   absl::Status FinishCommit(Ticket ticket);
 
-  // The rings on the device: [slots, heads, capacity() tokens, 64] of a layer.
-  float* keys(int layer) const { return blocks_[layer].keys.get(); }
-  float* values(int layer) const { return blocks_[layer].values.get(); }
+  // The rings on the device: of a layer [slots, heads, capacity() tokens, 64] of number().
+  char* keys(int layer) const { return blocks_[layer].keys.get(); }
+  char* values(int layer) const { return blocks_[layer].values.get(); }
   int capacity() const { return capacity_; }
+  cuda::Number number() const { return size_.number; }
 
  private:
   // Places in the memory that a pass is filled into, in bytes.
@@ -61,8 +63,9 @@ class GpuDit {
   };
   struct Block {
     cuda::GpuLinear modulation, qkv, out, up, down;
-    cuda::DeviceArray<float> query_gain, key_gain, keys, values;
-    cuda::DeviceArray<float> modulated;  // [max_batch, 6 * width]
+    cuda::DeviceArray<float> query_gain, key_gain;
+    cuda::DeviceArray<char> keys, values;  // of size_.number
+    cuda::DeviceArray<float> modulated;    // [max_batch, 6 * width]
   };
 
   GpuDit(cuda::Gpu* gpu, const Config& config, const Dit& dit, const Size& size);
@@ -70,6 +73,7 @@ class GpuDit {
   absl::Status LoadEnds(nn::WeightLoader* weights);
   absl::Status LoadBlock(int index, nn::WeightLoader* weights);
   absl::Status LoadAngles();
+  cuda::Number told_number() const;  // of products of what a pass is told
   absl::Status Allocate();
   absl::Status OpenStages();
   absl::Status Linear(nn::WeightLoader* weights, const std::string& name, nn::Bias bias,
@@ -82,6 +86,7 @@ class GpuDit {
   absl::Status Condition(const cuda::GpuStage::Step& step) const;
   absl::Status Layer(int index, const cuda::GpuStage::Step& step, bool commit) const;
   absl::Status Heads(const Block& block, const cuda::GpuStage::Step& step, int64_t places) const;
+  absl::Status Attend(const Block& block, const cuda::GpuStage::Step& step) const;
   // x += gate * branch, unless there is no gate; then normed = x by `shift` and the scale behind
   // it.
   absl::Status Modulate(const cuda::GpuStage::Step& step, const float* gate,
@@ -97,9 +102,9 @@ class GpuDit {
   std::vector<Block> blocks_;
   cuda::DeviceArray<double> frequencies_;
   cuda::DeviceArray<float> offsets_;
-  cuda::DeviceArray<float> hidden_, condition_, final_modulated_, x_, normed_, qkv_, attended_,
-      branch_, mlp_, extremes_, partials_;
-  std::unique_ptr<cuda::GpuStage> denoise_, commit_;  // go first
+  cuda::DeviceArray<float> hidden_, condition_, final_modulated_, x_, extremes_, partials_;
+  cuda::DeviceArray<char> normed_, qkv_, attended_, branch_, mlp_;  // of size_.number
+  std::unique_ptr<cuda::GpuStage> denoise_, commit_;                // go first
 };
 
 }  // namespace firstbyte::state_dit

@@ -13,6 +13,12 @@ namespace {
 
 constexpr int64_t kPixels = int64_t{3} * kPicture * kPicture;
 
+// Of a slot: keys and values of the window and the frame being made.
+int64_t RingBytes(const DitConfig& config, cuda::Number number) {
+  return int64_t{2} * config.layers * config.heads * RingMemory::kHeadDim * kTokens *
+         (config.window + 1) * cuda::BytesOf(number);
+}
+
 }  // namespace
 
 GpuStateDit::UnderWay::UnderWay(int max_batch) : step(max_batch), pixels(kPixels * max_batch) {
@@ -22,6 +28,7 @@ GpuStateDit::UnderWay::UnderWay(int max_batch) : step(max_batch), pixels(kPixels
 ModelInfo GpuStateDit::Describe(const Config& config, const LaneSize& size) {
   ModelInfo info = StateDit::Describe(config, size);
   info.steps_under_way = kStepsUnderWay;
+  info.slot_bytes = RingBytes(config.dit, cuda::Number::kF32);
   return info;
 }
 
@@ -30,17 +37,18 @@ absl::StatusOr<std::unique_ptr<GpuStateDit>> GpuStateDit::Create(std::shared_ptr
                                                                  std::unique_ptr<cuda::Gpu> gpu,
                                                                  const LaneSize& size,
                                                                  const cuda::GpuOptions& options) {
-  return OrNoMemory(
-      absl::StrCat("opening ", folder), [&]() -> absl::StatusOr<std::unique_ptr<GpuStateDit>> {
-        std::unique_ptr<GpuStateDit> model(new GpuStateDit(std::move(world), std::move(gpu), size));
-        absl::Status status = model->Load(folder, options);
-        if (!status.ok()) return status;
-        return model;
-      });
+  return OrNoMemory(absl::StrCat("opening ", folder),
+                    [&]() -> absl::StatusOr<std::unique_ptr<GpuStateDit>> {
+                      std::unique_ptr<GpuStateDit> model(
+                          new GpuStateDit(std::move(world), std::move(gpu), size, options.number));
+                      absl::Status status = model->Load(folder, options);
+                      if (!status.ok()) return status;
+                      return model;
+                    });
 }
 
 GpuStateDit::GpuStateDit(std::shared_ptr<const World> world, std::unique_ptr<cuda::Gpu> gpu,
-                         const LaneSize& size)
+                         const LaneSize& size, cuda::Number number)
     : OverlappedModel(size.slots),
       world_(std::move(world)),
       gpu_(std::move(gpu)),
@@ -48,29 +56,34 @@ GpuStateDit::GpuStateDit(std::shared_ptr<const World> world, std::unique_ptr<cud
       steps_(*world_, size.max_batch),
       under_way_{UnderWay(size.max_batch), UnderWay(size.max_batch)} {
   info_.version = world_->version;
+  info_.slot_bytes = RingBytes(world_->config.dit, number);
 }
 
 absl::Status GpuStateDit::Load(const std::string& folder, const cuda::GpuOptions& options) {
   absl::StatusOr<SafeTensors> file = SafeTensors::Open(folder + "/model.safetensors");
   if (!file.ok()) return file.status();
-  const Config& config = world_->config;
   nn::WeightLoader weights(*file, *world_->kernels);
-  absl::Status status = cuda::Take(GpuDit::Create(gpu_.get(), config, world_->dit, &weights,
+  absl::Status status = LoadStages(options, &weights);
+  return weights.status().ok() ? status : weights.status();
+}
+
+absl::Status GpuStateDit::LoadStages(const cuda::GpuOptions& options, nn::WeightLoader* weights) {
+  const Config& config = world_->config;
+  const bool half = cuda::BytesOf(options.number) < 4;
+  absl::Status status = cuda::Take(GpuDit::Create(gpu_.get(), config, world_->dit, weights,
                                                   {.slots = info_.slots,
                                                    .max_batch = info_.max_batch,
                                                    .mode = options.mode,
                                                    .number = options.number}),
                                    &dit_);
-  if (!weights.status().ok()) return weights.status();
   if (!status.ok()) return status;
-  status = cuda::Take(
-      GpuDecoder::Create(
-          gpu_.get(), config, &weights,
-          {.max_batch = info_.max_batch, .mode = options.mode, .number = options.number}),
-      &decoder_);
-  if (!weights.status().ok()) return weights.status();
-  status.Update(cuda::Take(GpuRings::Create(gpu_.get(), config.dit, dit_.get()), &rings_));
-  return status;
+  status = cuda::Take(GpuDecoder::Create(gpu_.get(), config, weights,
+                                         {.max_batch = info_.max_batch,
+                                          .mode = options.mode,
+                                          .number = half ? cuda::Number::kTf32 : options.number}),
+                      &decoder_);
+  if (!status.ok()) return status;
+  return cuda::Take(GpuRings::Create(gpu_.get(), config.dit, dit_.get()), &rings_);
 }
 
 absl::StatusOr<std::unique_ptr<Prepared>> GpuStateDit::Prepare(const RawInput& input) const {

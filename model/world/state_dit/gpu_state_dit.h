@@ -19,12 +19,21 @@
 
 namespace firstbyte::state_dit {
 
+// What a GPU does at once, where nobody says otherwise; the registry takes fewer slots where they
+// do not fit.
+struct GpuLaneSize : LaneSize {
+  GpuLaneSize() : LaneSize{.slots = 2048, .max_batch = 64} {}
+};
+
 class GpuStateDit : public OverlappedModel {
  public:
   static constexpr char kFamily[] = "state_dit";
-  static constexpr cuda::Number kNumbers[] = {cuda::Number::kF32, cuda::Number::kTf32};
+  // In half floats the transformer and the rings are; the decoder then multiplies in TF32.
+  static constexpr cuda::Number kNumbers[] = {cuda::Number::kF32, cuda::Number::kTf32,
+                                              cuda::Number::kF16, cuda::Number::kBf16};
 
-  // What a model of this config says of itself, but for its version.
+  // What a model of this config says of itself, but for its version; slot_bytes are those of rings
+  // of floats.
   static ModelInfo Describe(const Config& config, const LaneSize& size);
   // `world` was loaded from `folder`, whose weights are read again. Errors are those of cuda/gpu.h
   // and of a damaged folder.
@@ -47,8 +56,9 @@ class GpuStateDit : public OverlappedModel {
   };
 
   GpuStateDit(std::shared_ptr<const World> world, std::unique_ptr<cuda::Gpu> gpu,
-              const LaneSize& size);
+              const LaneSize& size, cuda::Number number);
   absl::Status Load(const std::string& folder, const cuda::GpuOptions& options);
+  absl::Status LoadStages(const cuda::GpuOptions& options, nn::WeightLoader* weights);
   absl::StatusOr<std::unique_ptr<Session>> NewSession(const SessionSpec& spec, Slot slot) override;
   absl::StatusOr<Ticket> StartPass(UnderWay* mine);
   absl::StatusOr<Ticket> StartDecode(UnderWay* mine);

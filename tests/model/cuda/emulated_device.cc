@@ -6,6 +6,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <mutex>
 #include <new>
 #include <optional>
 #include <utility>
@@ -114,10 +115,33 @@ void Free(Device* device, T* made) {
   delete made;
 }
 
+// All devices, which are opened and closed by threads of their own.
+struct Machine {
+  std::mutex mu;
+  std::vector<Device*> open;
+  int64_t free_bytes = Emulation::kFreeBytes;
+};
+Machine& TheMachine() {
+  static auto* machine = new Machine;
+  return *machine;
+}
+
 Code Open(int index, Device** device, Fault* fault) {
   if (index < 0 || index > 1) return Fail(Code::kNoDevice, fault, "two GPUs are emulated");
   *device = new Device(index == 0 ? ThreadOrder::kForward : ThreadOrder::kBackward);
+  Machine& machine = TheMachine();
+  std::lock_guard lock(machine.mu);
+  (*device)->emulation.free_bytes = machine.free_bytes;
+  machine.open.push_back(*device);
   return Code::kOk;
+}
+void Close(Device* device) {
+  Machine& machine = TheMachine();
+  {
+    std::lock_guard lock(machine.mu);
+    std::erase(machine.open, device);
+  }
+  delete device;
 }
 
 Code Info(Device* device, DeviceInfo* info, Fault* fault) {
@@ -269,7 +293,7 @@ constexpr PluginTable kTable = {.abi = kPluginAbi,
                                 .build = "emulation",
                                 .find_libraries = [](Fault*) { return Code::kOk; },
                                 .open = Open,
-                                .close = [](Device* device) { delete device; },
+                                .close = Close,
                                 .info = Info,
                                 .allocate = Allocate,
                                 .release = Release,
@@ -294,12 +318,23 @@ constexpr PluginTable kTable = {.abi = kPluginAbi,
                                 .bf16 = HostKernels::Typed<Bf16>(),
                                 .f16 = HostKernels::Typed<F16>(),
                                 .advance = HostKernels::kAdvance,
-                                .sample = HostKernels::kSample};
+                                .sample = HostKernels::kSample,
+                                .source_filter = HostKernels::kSourceFilter};
 
 }  // namespace
 
 const PluginTable& EmulatedPlugin() { return kTable; }
 
 Emulation& EmulationOf(Device* device) { return device->emulation; }
+
+std::vector<Device*> OpenEmulatedDevices() {
+  std::lock_guard lock(TheMachine().mu);
+  return TheMachine().open;
+}
+
+void SetEmulatedFreeBytes(int64_t bytes) {
+  std::lock_guard lock(TheMachine().mu);
+  TheMachine().free_bytes = bytes;
+}
 
 }  // namespace firstbyte::cuda

@@ -7,8 +7,10 @@
 // what lies beyond.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <limits>
+#include <vector>
 
 #include "model/cuda/plugin.h"
 
@@ -16,13 +18,22 @@ namespace firstbyte::cuda {
 
 const PluginTable& EmulatedPlugin();
 
-// What a test may set on an open device, and what it may ask.
+// What a test may set on an open device, and what it may ask; atomics from any thread.
 struct Emulation {
-  int64_t free_bytes = int64_t{1} << 30;
-  int64_t steps_to_live = std::numeric_limits<int64_t>::max();  // the device is lost after so many
+  static constexpr int64_t kFreeBytes = int64_t{1} << 30;
+
+  int64_t free_bytes = kFreeBytes;
+  // The device is lost after so many.
+  std::atomic<int64_t> steps_to_live = std::numeric_limits<int64_t>::max();
   // Counted: kernels, products and copies that ran, launches of graphs, and what is not freed yet.
-  int64_t steps = 0, launches = 0, alive = 0;
+  std::atomic<int64_t> steps = 0;
+  int64_t launches = 0, alive = 0;
 };
 Emulation& EmulationOf(Device* device);
+
+// For tests whose devices are opened by something else; any thread. Those that are open, in the
+// order in which they were opened, and what those that will be have.
+std::vector<Device*> OpenEmulatedDevices();
+void SetEmulatedFreeBytes(int64_t bytes);
 
 }  // namespace firstbyte::cuda

@@ -60,6 +60,18 @@ class Executor {
   void Run(const SwigluStep<T>& step) {
     Start(KernelsOf<T>(plugin_).swiglu, step);
   }
+  template <typename T>
+  void Run(const CausalTapsStep<T>& step) {
+    Start(KernelsOf<T>(plugin_).causal_taps, step);
+  }
+  template <typename T>
+  void Run(const TanhGateStep<T>& step) {
+    Start(KernelsOf<T>(plugin_).tanh_gate, step);
+  }
+  void Run(const GlideStep& step) { Start(plugin_.source_filter.glides, step); }
+  void Run(const ExciteStep& step) { Start(plugin_.source_filter.excite, step); }
+  void Run(const FilterStep& step) { Start(plugin_.source_filter.filter, step); }
+  void Run(const OverlapAddStep& step) { Start(plugin_.source_filter.overlap_add, step); }
   void Run(const AdvanceStep& step) { Start(plugin_.advance, step); }
   void Run(const SampleStep& step) { Start(plugin_.sample, step); }
   void Run(const ProductShape& shape, const ProductStep& step);

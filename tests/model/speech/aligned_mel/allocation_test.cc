@@ -26,8 +26,8 @@ class AllocationTest : public VoiceTest {
   }
 
   void Push(Session* session) {
-    ASSERT_TRUE(session->Push(Clause(golden_.clauses[0])).ok());
-    ASSERT_TRUE(session->Push(Clause(golden_.clauses[1])).ok());
+    ASSERT_TRUE(session->Push(PreparedOf(golden_.clauses[0])).ok());
+    ASSERT_TRUE(session->Push(PreparedOf(golden_.clauses[1])).ok());
   }
 
   // Allocations of one Submit and Wait. What was made is taken, as the lane does.

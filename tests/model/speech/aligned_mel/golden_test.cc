@@ -142,7 +142,7 @@ TEST_P(GoldenTest, WholeStreams) {
     auto session = model->Open(golden.spec());
     ASSERT_TRUE(session.ok());
     for (const GoldenCase::Clause& clause : golden.clauses) {
-      ASSERT_TRUE((*session)->Push(Clause(clause)).ok());
+      ASSERT_TRUE((*session)->Push(PreparedOf(clause)).ok());
     }
     ASSERT_TRUE((*session)->Push(EndOfInput{}).ok());
     std::vector<float> samples = Finish(model.get(), session->get());

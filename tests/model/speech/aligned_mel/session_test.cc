@@ -4,16 +4,16 @@
 #include "base/error.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/model/speech/aligned_mel/voice_fixture.h"
+#include "tests/model/speech/aligned_mel/engine.h"
 
 namespace firstbyte::aligned_mel {
 namespace {
 
-class SessionTest : public VoiceTest {
+class SessionTest : public EngineTest {
  protected:
   void SetUp() override {
-    VoiceTest::SetUp();
-    if (IsSkipped() || HasFatalFailure()) return;
+    EngineTest::SetUp();
+    if (IsSkipped()) return;
     golden_ = LoadGolden("two_clauses");
     model_ = NewModel({.slots = 2, .max_batch = 2});
     session_ = Open();
@@ -24,13 +24,15 @@ class SessionTest : public VoiceTest {
     EXPECT_TRUE(session.ok()) << session.status();
     return *std::move(session);
   }
-  void PushClause(int index) { ASSERT_TRUE(session_->Push(Clause(golden_.clauses[index])).ok()); }
+  void PushClause(int index) {
+    ASSERT_TRUE(session_->Push(PreparedOf(golden_.clauses[index])).ok());
+  }
   int64_t SamplesOf(int index) const {
     return static_cast<int64_t>(golden_.clauses[index].ends.back()) * kMelSamples;
   }
 
   GoldenCase golden_;
-  std::unique_ptr<AlignedMel> model_;
+  std::unique_ptr<Model> model_;
   std::unique_ptr<Session> session_;
 };
 
@@ -110,7 +112,7 @@ TEST_P(SessionTest, RefusesWhatItCannotSpeak) {
   EXPECT_EQ(DetailOf(session_->Push(std::unique_ptr<Prepared>())).reason, "BAD_CLAUSE");
   GoldenCase::Clause damaged = golden_.clauses[0];
   damaged.phones.phones[1] = 99999;
-  EXPECT_EQ(DetailOf(session_->Push(Clause(damaged))).reason, "BAD_CLAUSE");
+  EXPECT_EQ(DetailOf(session_->Push(PreparedOf(damaged))).reason, "BAD_CLAUSE");
   ASSERT_TRUE(session_->Push(EndOfInput{}).ok());
   EXPECT_EQ(session_->Push(Marker{"x"}).code(), absl::StatusCode::kFailedPrecondition);
 }
@@ -146,9 +148,9 @@ TEST_P(SessionTest, AClauseOfMinutesFailsAlone) {
     endless.phones.phones.push_back(2);
     endless.phones.flags.push_back({});
   }
-  ASSERT_TRUE(session_->Push(Clause(endless)).ok());
+  ASSERT_TRUE(session_->Push(PreparedOf(endless)).ok());
   auto neighbour = Open();
-  ASSERT_TRUE(neighbour->Push(Clause(golden_.clauses[0])).ok());
+  ASSERT_TRUE(neighbour->Push(PreparedOf(golden_.clauses[0])).ok());
   StepReport report;
   std::vector<Session*> batch = {session_.get(), neighbour.get()};
   ASSERT_TRUE(model_->Wait(model_->Submit(Stage::kPrefill, batch, 0), &report).ok());
@@ -162,7 +164,7 @@ TEST_P(SessionTest, UnspeakableTextIsNotAClause) {
   EXPECT_EQ(*prepared, nullptr);
 }
 
-INSTANTIATE_TEST_SUITE_P(Isas, SessionTest, AllIsas(), NameOfIsa);
+INSTANTIATE_TEST_SUITE_P(On, SessionTest, AllEngines(), NameOfEngine);
 
 }  // namespace
 }  // namespace firstbyte::aligned_mel

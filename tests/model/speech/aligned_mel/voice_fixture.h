@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -84,33 +85,39 @@ inline GoldenCase LoadGolden(const std::string& name) {
   return golden;
 }
 
+// Loaded once for the process.
+inline std::shared_ptr<const Voice> LoadVoice(kernels::Isa isa) {
+  static auto* loaded = new std::map<kernels::Isa, std::shared_ptr<const Voice>>;
+  auto& voice = (*loaded)[isa];
+  if (voice == nullptr) {
+    auto result = Voice::Load(ModelFolder(), kernels::Kernels(isa));
+    EXPECT_TRUE(result.ok()) << result.status();
+    if (result.ok()) voice = *result;
+  }
+  return voice;
+}
+
+inline std::unique_ptr<AlignedMel> NewModel(std::shared_ptr<const Voice> voice,
+                                            const LaneSize& size) {
+  auto model = AlignedMel::Create(std::move(voice), size);
+  EXPECT_TRUE(model.ok()) << model.status();
+  return *std::move(model);
+}
+
+inline std::unique_ptr<Prepared> PreparedOf(const GoldenCase::Clause& clause) {
+  return std::make_unique<PreparedClause>(clause.phones);
+}
+
 class VoiceTest : public testing::TestWithParam<kernels::Isa> {
  protected:
   void SetUp() override {
     if (!kernels::Supported(GetParam())) GTEST_SKIP() << "not on this machine";
-    voice_ = Load(GetParam());
+    voice_ = LoadVoice(GetParam());
     ASSERT_NE(voice_, nullptr);
   }
 
-  // Loaded once for the process.
-  static std::shared_ptr<const Voice> Load(kernels::Isa isa) {
-    static auto* loaded = new std::map<kernels::Isa, std::shared_ptr<const Voice>>;
-    auto& voice = (*loaded)[isa];
-    if (voice == nullptr) {
-      auto result = Voice::Load(ModelFolder(), kernels::Kernels(isa));
-      EXPECT_TRUE(result.ok()) << result.status();
-      if (result.ok()) voice = *result;
-    }
-    return voice;
-  }
-
   std::unique_ptr<AlignedMel> NewModel(LaneSize size = {.slots = 8, .max_batch = 8}) const {
-    auto model = AlignedMel::Create(voice_, size);
-    EXPECT_TRUE(model.ok()) << model.status();
-    return *std::move(model);
-  }
-  static std::unique_ptr<Prepared> Clause(const GoldenCase::Clause& clause) {
-    return std::make_unique<PreparedClause>(clause.phones);
+    return aligned_mel::NewModel(voice_, size);
   }
 
   std::shared_ptr<const Voice> voice_;

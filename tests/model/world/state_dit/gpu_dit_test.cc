@@ -11,7 +11,18 @@ namespace firstbyte::state_dit {
 namespace {
 
 constexpr int kSlots = 5, kMaxBatch = 3;
-constexpr double kTolerance = 2e-4;
+
+// How far a pass may be off, of 1 and of the value at hand.
+double ToleranceOf(cuda::Number number) {
+  switch (number) {
+    case cuda::Number::kF32:
+      return 2e-4;
+    case cuda::Number::kBf16:
+      return 5e-2;
+    default:
+      return 1e-2;
+  }
+}
 
 // What a pass of one session is given and gives.
 struct Pass {
@@ -59,10 +70,12 @@ struct Pass {
 class GpuDitTest : public DeviceTest {
  protected:
   absl::StatusOr<std::unique_ptr<GpuDit>> Open(cuda::GraphMode mode = cuda::GraphMode::kGraphs,
+                                               cuda::Number number = cuda::Number::kF32,
                                                int slots = kSlots) {
     return WithWeights([&](nn::WeightLoader* weights) {
-      return GpuDit::Create(gpu_.get(), world_->config, world_->dit, weights,
-                            {.slots = slots, .max_batch = kMaxBatch, .mode = mode});
+      return GpuDit::Create(
+          gpu_.get(), world_->config, world_->dit, weights,
+          {.slots = slots, .max_batch = kMaxBatch, .mode = mode, .number = number});
     });
   }
 
@@ -115,28 +128,44 @@ class GpuDitTest : public DeviceTest {
     }
     return all;
   }
+
+  void PredictsWhatTheCpuDoes(cuda::Number number) {
+    auto dit = Open(cuda::GraphMode::kGraphs, number);
+    ASSERT_TRUE(dit.ok()) << dit.status();
+    const std::vector<float> made = Play(dit->get(), /*batched=*/true), expected = PlayOnCpu();
+    ASSERT_EQ(made.size(), expected.size());
+    for (size_t i = 0; i < made.size(); ++i) {
+      ASSERT_NEAR(made[i], expected[i], ToleranceOf(number) * (1 + std::abs(expected[i])))
+          << "at " << i;
+    }
+  }
+
+  void ASessionIsTheSame(cuda::Number number) {
+    auto graphs = Open(cuda::GraphMode::kGraphs, number);
+    auto alone = Open(cuda::GraphMode::kGraphs, number);
+    auto eager = Open(cuda::GraphMode::kEager, number);
+    ASSERT_TRUE(graphs.ok() && alone.ok() && eager.ok());
+    const std::vector<float> together = Play(graphs->get(), /*batched=*/true);
+    EXPECT_EQ(Play(alone->get(), /*batched=*/false), together);
+    EXPECT_EQ(Play(eager->get(), /*batched=*/true), together);
+  }
 };
 
-TEST_P(GpuDitTest, PredictsWhatTheCpuDoes) {
-  auto dit = Open();
-  ASSERT_TRUE(dit.ok()) << dit.status();
-  const std::vector<float> made = Play(dit->get(), /*batched=*/true), expected = PlayOnCpu();
-  ASSERT_EQ(made.size(), expected.size());
-  for (size_t i = 0; i < made.size(); ++i) {
-    ASSERT_NEAR(made[i], expected[i], kTolerance * (1 + std::abs(expected[i]))) << "at " << i;
-  }
+TEST_P(GpuDitTest, PredictsWhatTheCpuDoes) { PredictsWhatTheCpuDoes(cuda::Number::kF32); }
+
+TEST_P(GpuDitTest, AlsoWithFewerDigits) {
+  PredictsWhatTheCpuDoes(cuda::Number::kTf32);
+  PredictsWhatTheCpuDoes(cuda::Number::kF16);
+  PredictsWhatTheCpuDoes(cuda::Number::kBf16);
 }
 
 TEST_P(GpuDitTest, ASessionIsTheSameAloneAndWithoutGraphs) {
-  auto graphs = Open(), alone = Open(), eager = Open(cuda::GraphMode::kEager);
-  ASSERT_TRUE(graphs.ok() && alone.ok() && eager.ok());
-  const std::vector<float> together = Play(graphs->get(), /*batched=*/true);
-  EXPECT_EQ(Play(alone->get(), /*batched=*/false), together);
-  EXPECT_EQ(Play(eager->get(), /*batched=*/true), together);
+  ASessionIsTheSame(cuda::Number::kF32);
+  ASessionIsTheSame(cuda::Number::kBf16);
 }
 
 TEST_P(GpuDitTest, WithoutMemoryForItsRingsItIsRefused) {
-  const auto dit = Open(cuda::GraphMode::kGraphs, /*slots=*/1 << 22);
+  const auto dit = Open(cuda::GraphMode::kGraphs, cuda::Number::kBf16, /*slots=*/1 << 22);
   EXPECT_EQ(dit.status().code(), absl::StatusCode::kResourceExhausted) << dit.status();
 }
 

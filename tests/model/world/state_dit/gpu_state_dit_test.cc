@@ -16,9 +16,9 @@ constexpr LaneSize kSize = {.slots = 4, .max_batch = kPlayers};
 
 class GpuStateDitTest : public DeviceTest {
  protected:
-  std::unique_ptr<Model> Open() {
+  std::unique_ptr<Model> Open(cuda::Number number = cuda::Number::kF32) {
     std::string why;
-    auto model = GpuStateDit::Create(world_, TinyFolder(), NewGpu(&why), kSize, {});
+    auto model = GpuStateDit::Create(world_, TinyFolder(), NewGpu(&why), kSize, {.number = number});
     EXPECT_TRUE(model.ok()) << model.status();
     return *std::move(model);
   }
@@ -155,6 +155,24 @@ TEST_P(GpuStateDitTest, ASessionMovesBetweenCpuAndDevice) {
     EXPECT_EQ(*(*moved)->Save(), *state) << "not a byte has changed on the way";
     for (size_t block = 7; block < 12; ++block) {
       ExpectAlike(PlayBlock(to, moved->get(), block), PlayBlock(from, stays.get(), block));
+    }
+  }
+}
+
+TEST_P(GpuStateDitTest, InHalfFloatsASavedSessionGoesOnWithTheSameBytes) {
+  for (const cuda::Number number : {cuda::Number::kF16, cuda::Number::kBf16}) {
+    const auto model = Open(number);
+    auto stays = *model->Open({.seed = 4, .scene = PreparedScene(*model)});
+    Settle(model.get(), stays.get());
+    for (size_t block = 0; block < 6; ++block) PlayBlock(model.get(), stays.get(), block);
+    const std::string state = *stays->Save();
+    auto moved = *model->Open({.state = std::make_shared<const std::string>(state)});
+    EXPECT_EQ(*moved->Save(), state);
+    for (size_t block = 6; block < 8; ++block) {
+      const Output one = PlayBlock(model.get(), moved.get(), block);
+      const Output other = PlayBlock(model.get(), stays.get(), block);
+      EXPECT_EQ(one.frames, other.frames);
+      EXPECT_EQ(one.samples, other.samples);
     }
   }
 }
