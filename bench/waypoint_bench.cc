@@ -176,7 +176,7 @@ int Main(int argc, char** argv) {
   app.add_option("--players", options.players, "At once; one measurement each")->delimiter(',');
   app.add_option("--blocks", options.blocks, "Of each player")->check(CLI::PositiveNumber);
   app.add_option("--gpu", options.gpu);
-  app.add_option("--plugin", options.plugin, "libfirstbyte_cuda.so, where it is not found");
+  app.add_option("--cuda-plugin", options.plugin, "libfirstbyte_cuda.so, where it is not found");
   CLI11_PARSE(app, argc, argv);
   const absl::StatusOr<cuda::GpuOptions> gpu = Gpu(options);
   if (!gpu.ok()) {
