@@ -31,7 +31,9 @@ struct Options {
 };
 
 absl::StatusOr<cuda::GpuOptions> Gpu(const Options& options) {
-  absl::StatusOr<std::string> path = cuda::FindPlugin(options.plugin, "/proc/self/exe");
+  std::error_code error;
+  const auto binary = std::filesystem::read_symlink("/proc/self/exe", error);
+  absl::StatusOr<std::string> path = cuda::FindPlugin(options.plugin, binary.string());
   if (!path.ok()) return path.status();
   absl::StatusOr<const cuda::PluginTable*> plugin = cuda::LoadPlugin(*path);
   if (!plugin.ok()) return plugin.status();
@@ -174,7 +176,7 @@ int Main(int argc, char** argv) {
   app.add_option("--players", options.players, "At once; one measurement each")->delimiter(',');
   app.add_option("--blocks", options.blocks, "Of each player")->check(CLI::PositiveNumber);
   app.add_option("--gpu", options.gpu);
-  app.add_option("--plugin", options.plugin, "libfirstbyte_cuda.so, where it is not found");
+  app.add_option("--cuda-plugin", options.plugin, "libfirstbyte_cuda.so, where it is not found");
   CLI11_PARSE(app, argc, argv);
   const absl::StatusOr<cuda::GpuOptions> gpu = Gpu(options);
   if (!gpu.ok()) {

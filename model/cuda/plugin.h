@@ -26,7 +26,7 @@
 
 namespace firstbyte::cuda {
 
-inline constexpr uint32_t kPluginAbi = 8;
+inline constexpr uint32_t kPluginAbi = 10;
 inline constexpr char kPluginSymbol[] = "firstbyte_cuda_plugin";
 
 enum class Code : int32_t {

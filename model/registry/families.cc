@@ -136,8 +136,8 @@ constexpr FamilyEngine kStateDitOnGpus = {
     DescribeOnGpus<state_dit::GpuStateDit, state_dit::GpuLaneSize, state_dit::ReadConfig>};
 
 constexpr FamilyEngine kWaypointOnGpus = {
-    OpenOnGpus<waypoint::GpuWaypoint, waypoint::Checkpoint, waypoint::LaneSize>,
-    DescribeOnGpus<waypoint::GpuWaypoint, waypoint::LaneSize, waypoint::ReadConfig>};
+    OpenOnGpus<waypoint::GpuWaypoint, waypoint::Checkpoint, waypoint::GpuLaneSize>,
+    DescribeOnGpus<waypoint::GpuWaypoint, waypoint::GpuLaneSize, waypoint::ReadConfig>};
 
 constexpr Family kFamilies[] = {
     {"aligned_mel",

@@ -14,7 +14,7 @@ import tempfile
 import unittest
 
 ROOT, BUILD, TORCH = (pathlib.Path(sys.argv.pop(1)).resolve() for _ in range(3))
-GPU_TESTS = ("aligned_mel_gpu_test", "cuda_gpu_test", "state_dit_gpu_test")
+GPU_TESTS = ("aligned_mel_gpu_test", "cuda_gpu_test", "state_dit_gpu_test", "waypoint_gpu_test")
 OF_THE_C_LIBRARY = re.compile(r"/(ld-linux-x86-64|lib(c|m|dl|rt|pthread|util|resolv|anl))\.so\.\d$")
 
 

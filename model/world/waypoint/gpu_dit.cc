@@ -191,17 +191,19 @@ absl::Status GpuDit<T>::Allocate() {
 
 template <typename T>
 absl::Status GpuDit<T>::OpenStages() {
-  GpuStage::Shape shape = {
-      .mode = size_.mode,
-      .max_batch = size_.max_batch,
-      .input_bytes = inputs_.bytes,
-      .result_bytes = int64_t{4} * size_.max_batch * config_.tokens() * inputs_.latents_stride};
+  const int64_t velocity = int64_t{4} * config_.tokens() * inputs_.latents_stride;
+  GpuStage::Shape shape = {.mode = size_.mode,
+                           .max_batch = size_.max_batch,
+                           .input_bytes = inputs_.bytes,
+                           .result_bytes = velocity * size_.max_batch,
+                           .result_row_bytes = velocity};
   const auto open = [&](bool commit) {
     return GpuStage::Create(gpu_, shape,
                             [this, commit](const Step& step) { return Body(step, commit); });
   };
   absl::Status status = Take(open(false), &denoise_);
   shape.result_bytes = 16;  // there are none
+  shape.result_row_bytes = 0;
   if (status.ok()) status = Take(open(true), &commit_);
   return status;
 }

@@ -170,13 +170,16 @@ absl::Status GpuTaehv<T>::OpenStages() {
       .mode = size_.mode,
       .max_batch = size_.max_batch,
       .input_bytes = static_cast<int64_t>(sizeof(T)) * latents * size_.max_batch,
-      .result_bytes = picture_bytes() * size_.max_batch};
+      .result_bytes = picture_bytes() * size_.max_batch,
+      .input_row_bytes = static_cast<int64_t>(sizeof(T)) * latents,
+      .result_row_bytes = picture_bytes()};
   const auto open = [&](bool prime) {
     return GpuStage::Create(gpu_, shape,
                             [this, prime](const Step& step) { return Body(step, prime); });
   };
   absl::Status status = Take(open(false), &show_);
   shape.result_bytes = 16;  // there are none
+  shape.result_row_bytes = 0;
   if (status.ok()) status = Take(open(true), &prime_);
   return status;
 }

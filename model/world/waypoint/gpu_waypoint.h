@@ -15,6 +15,12 @@
 
 namespace firstbyte::waypoint {
 
+// What a GPU does at once, where nobody says otherwise; the registry takes fewer slots where they
+// do not fit.
+struct GpuLaneSize : LaneSize {
+  GpuLaneSize() : LaneSize{.slots = 16, .max_batch = 4} {}
+};
+
 struct GpuWaypoint {
   static constexpr char kFamily[] = "waypoint-1.5";
   // In bfloat16 activations and memory are, too.

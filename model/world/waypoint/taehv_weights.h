@@ -1,4 +1,5 @@
-// The decoder's layers as taehv1_5.safetensors stores them, and the patches that pictures are cut in.
+// The decoder's layers as taehv1_5.safetensors stores them, and the patches that pictures are cut
+// in.
 #pragma once
 
 #include <array>

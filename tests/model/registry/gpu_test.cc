@@ -3,6 +3,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "model/registry/registry.h"
+#include "model/world/waypoint/gpu_waypoint.h"
 #include "tests/model/cuda/emulated_device.h"
 
 namespace firstbyte {
@@ -71,12 +72,21 @@ TEST(OnGpus, AFamilyIsOpenedOnceForEachLaneAndPlays) {
 }
 
 TEST(OnGpus, WaypointPlaysInItsNumbers) {
+  const std::string folder = std::string(kGolden) + "waypoint-tiny";
   for (cuda::Number number : {cuda::Number::kF32, cuda::Number::kTf32, cuda::Number::kBf16}) {
-    auto lanes =
-        OpenModelFolder(std::string(kGolden) + "waypoint-tiny", OnGpus({0}, {.number = number}));
+    auto lanes = OpenModelFolder(folder, OnGpus({0}, {.number = number}));
     ASSERT_TRUE(lanes.ok()) << lanes.status();
     EXPECT_EQ(Play(lanes->front().get()).size(), 4u * 256 * 128 * 3);
   }
+  const absl::Status refused =
+      OpenModelFolder(folder, OnGpus({0}, {.number = cuda::Number::kF16})).status();
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("waypoint-1.5 do not run in fp16"));
+  ModelOptions fitting = OnGpus({0});
+  fitting.lanes = 1;
+  fitting.slots = 0;
+  auto lanes = OpenModelFolder(folder, fitting);
+  ASSERT_TRUE(lanes.ok()) << lanes.status();
+  EXPECT_EQ(lanes->front()->info().slots, waypoint::GpuLaneSize().slots);
 }
 
 // All samples of a clause.
@@ -176,13 +186,6 @@ TEST_F(SmallGpus, RefuseMoreThanFitsAndLeaveNothing) {
               testing::AllOf(HasSubstr("GPU 1 has no room for model 'tiny' with 1000 slots"),
                              HasSubstr("--max-streams")));
   EXPECT_THAT(cuda::OpenEmulatedDevices(), testing::IsEmpty());
-}
-
-TEST(OnGpus, AFamilyWithoutAnEngineForThemIsRefusedByName) {
-  const absl::Status refused =
-      OpenModelFolder(FIRSTBYTE_SOURCE_DIR "/models/aligned-mel-en", OnGpus({0})).status();
-  EXPECT_EQ(refused.code(), absl::StatusCode::kUnimplemented);
-  EXPECT_THAT(std::string(refused.message()), HasSubstr("--device cpu"));
 }
 
 TEST(OnGpus, AGpuThatIsNotThereIsNamed) {

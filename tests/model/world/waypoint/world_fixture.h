@@ -1,6 +1,7 @@
 // The tiny world and its golden values, once for each instruction set of this machine.
 #pragma once
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -17,9 +18,12 @@
 
 namespace firstbyte::waypoint {
 
-inline std::string TinyFolder() {
-  return std::string(FIRSTBYTE_SOURCE_DIR) + "/tests/golden/waypoint-tiny";
+// FIRSTBYTE_TEST_GOLDEN_DIR replaces it where tests are carried elsewhere (tools/gpu_bundle).
+inline std::string GoldenFolder() {
+  const char* elsewhere = std::getenv("FIRSTBYTE_TEST_GOLDEN_DIR");
+  return elsewhere != nullptr ? elsewhere : std::string(FIRSTBYTE_SOURCE_DIR) + "/tests/golden";
 }
+inline std::string TinyFolder() { return GoldenFolder() + "/waypoint-tiny"; }
 
 // A copy of the tiny world, to be damaged.
 class WorldFolder {
@@ -85,9 +89,7 @@ class Golden {
   }
 
  private:
-  Golden()
-      : file_(SafeTensors::Open(std::string(FIRSTBYTE_SOURCE_DIR) +
-                                "/tests/golden/waypoint.safetensors")) {
+  Golden() : file_(SafeTensors::Open(GoldenFolder() + "/waypoint.safetensors")) {
     EXPECT_TRUE(absl::SimpleAtoi(file_->metadata().at("seed"), &seed_));
     mouse_ = (*this)["mouse"];
     buttons_ = (*this)["buttons"];
