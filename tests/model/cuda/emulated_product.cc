@@ -1,6 +1,7 @@
 #include "tests/model/cuda/emulated_product.h"
 
-#include <cmath>
+#include <algorithm>
+#include <vector>
 
 namespace firstbyte::cuda {
 namespace {
@@ -8,21 +9,47 @@ namespace {
 // To the ten bits of fraction that are used, to the nearest.
 float Tf32(float x) { return FromBits((BitsOf(x) + 0x1000u) & ~0x1FFFu); }
 
+// Rows that are multiplied together, one in each lane, by so many rows of weights at a time: tests
+// would take minutes otherwise. A lane adds over k in order, so a row does not know its neighbours.
+constexpr int kTogether = 4, kWeights = 4;
+typedef float Lanes __attribute__((vector_size(kTogether * sizeof(float))));
+
+// [k] of the rows from `first` on; zeros beyond the last.
+template <typename In, typename Round>
+std::vector<Lanes> Gather(const ProductShape& s, const ProductStep& p, int first, Round round) {
+  std::vector<Lanes> lanes(s.k, Lanes{});
+  const auto* x = static_cast<const In*>(p.x);
+  for (int row = first; row < std::min(first + kTogether, p.rows); ++row) {
+    for (int k = 0; k < s.k; ++k) lanes[k][row - first] = round(ToFloat(x[row * s.x_stride + k]));
+  }
+  return lanes;
+}
+
+template <typename Out>
+void Finish(const ProductShape& s, const ProductStep& p, int row, int n, float sum) {
+  Out* to = static_cast<Out*>(p.y) + row * s.y_stride + n;
+  if (s.add) sum += ToFloat(*to);
+  Store(s.bias ? sum + ToFloat(static_cast<const Out*>(p.bias)[n]) : sum, to);
+}
+
 template <typename In, typename Out, typename Round>
 void Run(const ProductShape& s, const ProductStep& p, Round round) {
-  const auto *x = static_cast<const In*>(p.x), *weights = static_cast<const In*>(p.weights);
-  const auto* bias = static_cast<const Out*>(p.bias);
-  auto* y = static_cast<Out*>(p.y);
-  for (int row = 0; row < p.rows; ++row) {
-    for (int n = 0; n < s.n; ++n) {
-      float sum = 0;
-      for (int k = 0; k < s.k; ++k) {
-        sum = std::fma(round(ToFloat(x[row * s.x_stride + k])),
-                       round(ToFloat(weights[int64_t{n} * s.k + k])), sum);
+  for (int first = 0; first < p.rows; first += kTogether) {
+    const std::vector<Lanes> x = Gather<In>(s, p, first, round);
+    for (int n = 0; n < s.n; n += kWeights) {
+      const In* weights[kWeights];
+      for (int i = 0; i < kWeights; ++i) {
+        weights[i] = static_cast<const In*>(p.weights) + int64_t{std::min(n + i, s.n - 1)} * s.k;
       }
-      Out* to = y + row * s.y_stride + n;
-      if (s.add) sum += ToFloat(*to);
-      Store(s.bias ? sum + ToFloat(bias[n]) : sum, to);
+      Lanes sums[kWeights] = {};
+      for (int k = 0; k < s.k; ++k) {
+        for (int i = 0; i < kWeights; ++i) sums[i] += x[k] * round(ToFloat(weights[i][k]));
+      }
+      for (int i = 0; i < std::min(kWeights, s.n - n); ++i) {
+        for (int row = first; row < std::min(first + kTogether, p.rows); ++row) {
+          Finish<Out>(s, p, row, n + i, sums[i][row - first]);
+        }
+      }
     }
   }
 }
