@@ -44,8 +44,8 @@ class Framed {
       : gpu_(*test.plugin, std::move(test.device)),
         shape_(shape),
         positions_(int64_t{sizeof(T)} * kBatch * shape.tokens * kInputs),
-        places_(positions_ + 8 * shape.slots),
-        lengths_(places_ + 4 * shape.slots) {}
+        places_(positions_ + int64_t{8} * shape.slots),
+        lengths_(places_ + int64_t{4} * shape.slots) {}
 
   absl::Status Open(const Weights<T>& weights, GraphMode mode) {
     const int rows = kBatch * shape_.tokens;
