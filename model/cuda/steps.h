@@ -30,7 +30,7 @@ struct AttendStep {
   float* partials;         // scratch [rows * tokens, heads, splits, head_dim]
   T* out;                  // [rows * tokens, heads, head_dim]
   float scale;             // of the products
-  bool causal = false;     // a session's last query sees all those keys, the one before one less, ..
+  bool causal = false;  // a session's last query sees all those keys, the one before one less, ..
   int rows, tokens, heads, kv_heads;
   int head_dim;  // a multiple of 8, at most kMaxHeadDim
   int capacity;

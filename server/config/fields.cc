@@ -183,9 +183,8 @@ absl::Span<const ConfigField> ConfigFields() {
        .min = 0,
        .max = 1000},
       {.key = "max_catching_up_percent",
-       .help =
-           "Percent of a lane's time that voices may need while they start and are not yet far "
-           "ahead of their listeners; 0: not tested",
+       .help = "Percent of a lane's time that voices may need while they start and are not yet far "
+               "ahead of their listeners; 0: not tested",
        .member = &Config::max_catching_up_percent,
        .min = 0,
        .max = 1000},

@@ -12,8 +12,8 @@
 namespace firstbyte {
 namespace {
 
-constexpr absl::Duration kFirstGuess = absl::Seconds(1);     // of how long a seat is held
-constexpr int kHoldWindow = 16;                              // seats that make its mean
+constexpr absl::Duration kFirstGuess = absl::Seconds(1);  // of how long a seat is held
+constexpr int kHoldWindow = 16;                           // seats that make its mean
 constexpr int kHandful = 8;  // share steps as well as more would, and may do so on any machine
 constexpr absl::Duration kLeastDelay = absl::Milliseconds(10);
 constexpr absl::Duration kMostDelay = absl::Seconds(30);
@@ -143,7 +143,8 @@ int AdmissionLedger::LeastLoaded(const AdmissionRequest& request) const {
   auto rank = [&](int lane) {
     const LaneLoad& load = lanes_[lane];
     const bool full = load.sessions(request.model) >= slots[lane];
-    return std::make_tuple(full, TooManyCatchUp(request, lane), load.LoadWith(SessionOf(request)), load.sessions());
+    return std::make_tuple(full, TooManyCatchUp(request, lane), load.LoadWith(SessionOf(request)),
+                           load.sessions());
   };
   int best = 0;
   for (int lane = 1; lane < static_cast<int>(slots.size()); ++lane) {

@@ -135,8 +135,7 @@ class AdmissionLedger {
   // Whether a voice would be one too many of those that catch up.
   bool TooManyCatchUp(const AdmissionRequest& request, int lane) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  int LeastLoaded(const AdmissionRequest& request) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  int LeastLoaded(const AdmissionRequest& request) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Duration NextSeatBack(int model, int lane, int held, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   int Held(int model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

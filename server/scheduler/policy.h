@@ -44,8 +44,8 @@ struct SessionView {
   bool paused = false;  // reached max_lead and has not resumed: see UpdatePaused
   int room_frames = 0;
   bool world = false;
-  absl::Time due;       // worlds: StreamPort::State::block_due
-  int tenant = 0;       // RecentTime's index
+  absl::Time due;  // worlds: StreamPort::State::block_due
+  int tenant = 0;  // RecentTime's index
 };
 
 struct Quantum {

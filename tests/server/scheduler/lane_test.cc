@@ -30,13 +30,12 @@ class LaneTest : public testing::Test {
     model_ = model.get();
     ledger_ = std::make_unique<AdmissionLedger>(Slots{{model_->info().slots}});
     lane_ = std::make_unique<Lane>(
-        1, LaneOptions{.clock = &clock_,
-                       .watchers = {watcher_},
-                       .on_catching_up =
-                           [this](absl::Span<const int> by_model) {
-                             catching_up_.push_back(by_model[0]);
-                           },
-                       .on_device_lost = [this](const absl::Status&) { ++device_lost_; }});
+        1, LaneOptions{
+               .clock = &clock_,
+               .watchers = {watcher_},
+               .on_catching_up =
+                   [this](absl::Span<const int> by_model) { catching_up_.push_back(by_model[0]); },
+               .on_device_lost = [this](const absl::Status&) { ++device_lost_; }});
     lane_->Add(0, std::move(model), {});
   }
 
