@@ -9,6 +9,7 @@ checkpoint. All data come from simulator.cc.
 """
 
 import argparse
+import ctypes
 from pathlib import Path
 
 import numpy as np
@@ -467,6 +468,14 @@ def plot(path):
                         for name in names})
 
 
+def keep_freed_memory():
+    """Large tensors come and go each step: having the kernel clear new pages for them is a fifth of
+    the time."""
+    libc, trim_threshold, mmap_max = ctypes.CDLL(None), -1, -4
+    libc.mallopt(mmap_max, 0)
+    libc.mallopt(trim_threshold, 2**31 - 1)
+
+
 def main():
     global BF16
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -478,6 +487,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--bf16", action="store_true", help="faster on CPUs with AVX512-BF16 only")
     a = parser.parse_args()
+    keep_freed_memory()
     torch.set_num_threads(a.threads)
     BF16 = a.bf16
     world = latest_world()
