@@ -28,6 +28,10 @@ absl::Status Error(absl::StatusCode code, absl::string_view reason, absl::string
   return Error(code, std::move(detail), message);
 }
 
+absl::Status Invalid(absl::string_view reason, absl::string_view message, absl::string_view field) {
+  return Error(absl::StatusCode::kInvalidArgument, reason, message, field);
+}
+
 ErrorDetail DetailOf(const absl::Status& status) {
   auto payload = status.GetPayload(kPayloadUrl);
   if (!payload) return {.reason = absl::StatusCodeToString(status.code())};

@@ -27,6 +27,9 @@ absl::Status Error(absl::StatusCode code, ErrorDetail detail, absl::string_view 
 // The common case: a reason and perhaps one field name.
 absl::Status Error(absl::StatusCode code, absl::string_view reason, absl::string_view message,
                    absl::string_view field = "");
+// What the client sent is INVALID_ARGUMENT.
+absl::Status Invalid(absl::string_view reason, absl::string_view message,
+                     absl::string_view field = "");
 
 // What Error() attached; for a status made elsewhere, the code's name as the reason.
 ErrorDetail DetailOf(const absl::Status& status);

@@ -51,8 +51,8 @@ void Write(spdlog::level::level_enum level, absl::string_view event, const LogFi
 absl::Status ConfigureLog(LogFormat format, absl::string_view level) {
   auto parsed = spdlog::level::from_str(std::string(level));
   if (parsed == spdlog::level::off && level != "off") {
-    return Error(absl::StatusCode::kInvalidArgument, "BAD_LOG_LEVEL",
-                 "log level must be debug, info, warning, error or off", "log.level");
+    return Invalid("BAD_LOG_LEVEL", "log level must be debug, info, warning, error or off",
+                   "log.level");
   }
   g_format = format;
   Logger()->set_level(parsed);

@@ -31,7 +31,7 @@ absl::Status SpeechStream::Write(const v1::SynthesizeRequest& request) {
 
 absl::Status SpeechStream::Say(absl::string_view text) {
   if (!IsUtf8(text)) {
-    return Error(absl::StatusCode::kInvalidArgument, "INVALID_UTF8", "the text is not UTF-8");
+    return Invalid("INVALID_UTF8", "the text is not UTF-8");
   }
   while (!text.empty()) {
     size_t size = text.size() <= kMaxPiece ? text.size() : CompleteUtf8Prefix(text, kMaxPiece);

@@ -13,7 +13,7 @@ namespace {
 using Stub = v1::WorldService::Stub;
 
 constexpr absl::Duration kTransferTimeout = absl::Minutes(5);  // of a snapshot, up to a gigabyte
-constexpr size_t kMaxPiece = 1 << 20;
+constexpr size_t kPieceBytes = 1 << 20;
 constexpr int kSessionsPerPage = 1000;
 
 std::shared_ptr<grpc::Channel> Connect(const std::string& target) {
@@ -102,7 +102,7 @@ absl::StatusOr<v1::WorldSnapshot> WorldClient::ImportSnapshot(const v1::WorldSna
   *request.mutable_snapshot() = snapshot;
   bool taken = writer->Write(request);
   while (taken && !bytes.empty()) {
-    absl::string_view piece = bytes.substr(0, kMaxPiece);
+    absl::string_view piece = bytes.substr(0, kPieceBytes);
     request.set_data(piece.data(), piece.size());
     taken = writer->Write(request);
     bytes.remove_prefix(piece.size());

@@ -109,7 +109,7 @@ absl::Status WorldStream::Act(const v1::Actions& actions) {
 
 absl::Status WorldStream::Prompt(absl::string_view text) {
   if (!IsUtf8(text)) {
-    return Error(absl::StatusCode::kInvalidArgument, "INVALID_UTF8", "the prompt is not UTF-8");
+    return Invalid("INVALID_UTF8", "the prompt is not UTF-8");
   }
   v1::StepWorldRequest request;
   request.mutable_prompt()->set_text(text.data(), text.size());

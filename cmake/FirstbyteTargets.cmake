@@ -59,6 +59,7 @@ function(firstbyte_test name)
   cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "SRCS;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SRCS})
   target_link_libraries(${name} PRIVATE firstbyte_options ${ARG_DEPS} GTest::gmock_main)
+  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)  # half of a build is tests
   target_compile_definitions(${name} PRIVATE FIRSTBYTE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)

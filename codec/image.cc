@@ -25,9 +25,7 @@ absl::StatusOr<RgbImage> DecodeRaw(absl::string_view bytes, const ImageLimits& l
 
 }  // namespace
 
-absl::Status BadImage(absl::string_view message) {
-  return Error(absl::StatusCode::kInvalidArgument, "BAD_IMAGE", message);
-}
+absl::Status BadImage(absl::string_view message) { return Invalid("BAD_IMAGE", message); }
 
 absl::Status CheckImageSize(int64_t width, int64_t height, const ImageLimits& limits) {
   if (width < 1 || height < 1) return BadImage("the picture is empty");
@@ -35,9 +33,9 @@ absl::Status CheckImageSize(int64_t width, int64_t height, const ImageLimits& li
       width * height <= limits.max_pixels) {
     return absl::OkStatus();
   }
-  return Error(absl::StatusCode::kInvalidArgument, "IMAGE_TOO_LARGE",
-               absl::StrCat("the picture is ", width, " x ", height, "; at most ", limits.max_side,
-                            " a side and ", limits.max_pixels, " pixels are taken"));
+  return Invalid("IMAGE_TOO_LARGE", absl::StrCat("the picture is ", width, " x ", height,
+                                                 "; at most ", limits.max_side, " a side and ",
+                                                 limits.max_pixels, " pixels are taken"));
 }
 
 std::optional<ImageFormat> SniffImageFormat(absl::string_view bytes) {
@@ -49,9 +47,9 @@ std::optional<ImageFormat> SniffImageFormat(absl::string_view bytes) {
 absl::StatusOr<RgbImage> DecodeImage(absl::string_view bytes, ImageFormat format,
                                      const ImageLimits& limits, int raw_width, int raw_height) {
   if (bytes.size() > limits.max_bytes) {
-    return Error(absl::StatusCode::kInvalidArgument, "IMAGE_TOO_LARGE",
-                 absl::StrCat("the picture has ", bytes.size(), " bytes; at most ",
-                              limits.max_bytes, " are taken"));
+    return Invalid("IMAGE_TOO_LARGE",
+                   absl::StrCat("the picture has ", bytes.size(), " bytes; at most ",
+                                limits.max_bytes, " are taken"));
   }
   switch (format) {
     case ImageFormat::kRawRgb:

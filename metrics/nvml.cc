@@ -9,18 +9,8 @@ namespace firstbyte {
 namespace {
 
 // Of nvml.h, which is not needed to build this: NVIDIA keeps the binary interface.
-using Result = int;
-using Device = struct nvmlDevice_st*;
-constexpr Result kSuccess = 0;
-constexpr int kGpuTemperature = 0, kSmClock = 1;
+constexpr int kSuccess = 0, kGpuTemperature = 0, kSmClock = 1;
 constexpr unsigned kUuidBytes = 96;
-
-struct Utilization {
-  unsigned gpu, memory;  // percent
-};
-struct Memory {
-  unsigned long long total, free, used;  // NOLINT(google-runtime-int): the library's own types
-};
 
 template <typename Function>
 bool Find(void* library, const char* name, Function* function) {
@@ -31,6 +21,15 @@ bool Find(void* library, const char* name, Function* function) {
 }  // namespace
 
 struct Nvml::Functions {
+  using Result = int;
+  using Device = struct nvmlDevice_st*;
+  struct Utilization {
+    unsigned gpu, memory;  // percent
+  };
+  struct Memory {
+    unsigned long long total, free, used;  // NOLINT(google-runtime-int): the library's own types
+  };
+
   Result (*init)();
   Result (*shutdown)();
   Result (*count)(unsigned*);
@@ -98,7 +97,7 @@ std::vector<GpuUsage> Nvml::Read() const {
   unsigned count = 0;
   if (nvml_->count(&count) != kSuccess) return gpus;
   for (int i = 0; i < std::min<int64_t>(count, kMaxGpus); ++i) {
-    Device device = nullptr;
+    Functions::Device device = nullptr;
     if (nvml_->by_index(i, &device) == kSuccess) gpus.push_back(nvml_->Read(i, device));
   }
   return gpus;

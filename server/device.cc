@@ -18,6 +18,12 @@ absl::Status NotOnCpu(const std::string& dtype) {
                             ": leave --dtype out, or use --device cuda"));
 }
 
+absl::Status OrCpu(const absl::Status& status) {
+  if (DetailOf(status).reason != "NO_GPU") return status;
+  return Error(status.code(), DetailOf(status),
+               absl::StrCat(status.message(), ", or use --device cpu"));
+}
+
 absl::Status Try(const cuda::GpuOptions& options, int lane) {
   absl::StatusOr<std::unique_ptr<cuda::Gpu>> gpu = cuda::OpenGpu(options, lane);
   if (!gpu.ok()) return gpu.status();
@@ -31,15 +37,8 @@ absl::Status Try(const cuda::GpuOptions& options, int lane) {
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::StatusOr<std::optional<cuda::GpuOptions>> FindGpus(const Config& config,
-                                                         const std::string& binary) {
-  const std::vector<int> gpus = GpusOf(config.device).value_or(std::vector<int>());
-  if (gpus.empty()) {
-    if (config.dtype != kCpuNumbers) return NotOnCpu(config.dtype);
-    return std::nullopt;
-  }
+absl::StatusOr<cuda::GpuOptions> Open(const Config& config, const std::vector<int>& gpus,
+                                      const std::string& binary) {
   absl::StatusOr<std::string> path = cuda::FindPlugin(config.cuda_plugin, binary);
   if (!path.ok()) return path.status();
   absl::StatusOr<const cuda::PluginTable*> plugin = cuda::LoadPlugin(*path);
@@ -52,6 +51,20 @@ absl::StatusOr<std::optional<cuda::GpuOptions>> FindGpus(const Config& config,
     if (!tried.ok()) return tried;
   }
   return options;
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<cuda::GpuOptions>> FindGpus(const Config& config,
+                                                         const std::string& binary) {
+  const std::vector<int> gpus = GpusOf(config.device).value_or(std::vector<int>());
+  if (gpus.empty()) {
+    if (config.dtype != kCpuNumbers) return NotOnCpu(config.dtype);
+    return std::nullopt;
+  }
+  absl::StatusOr<cuda::GpuOptions> options = Open(config, gpus, binary);
+  if (!options.ok()) return OrCpu(options.status());
+  return *std::move(options);
 }
 
 }  // namespace firstbyte

@@ -17,7 +17,7 @@
 namespace firstbyte {
 namespace {
 
-int Usage(absl::string_view message) {
+int Misused(absl::string_view message) {
   absl::FPrintF(stderr, "firstbyte: %s\n", std::string(message));
   return kExitUsage;
 }
@@ -58,7 +58,7 @@ int Export(const std::string& target, const std::string& id, const std::string& 
 int Import(const std::string& target, const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream bytes;
-  if (!(bytes << file.rdbuf())) return Usage(absl::StrCat("cannot read ", path));
+  if (!(bytes << file.rdbuf())) return Misused(absl::StrCat("cannot read ", path));
   const std::string content = bytes.str();
   v1::WorldSnapshot said;
   said.set_size_bytes(static_cast<int64_t>(content.size()));
@@ -112,10 +112,10 @@ int Snapshot(const SnapshotOptions& options) {
   const bool take = !options.session.empty(), exports = !options.export_id.empty();
   const bool imports = !options.import_path.empty();
   if (int{take} + int{exports} + int{imports} != 1) {
-    return Usage("say one of: a SESSION to save, --export ID, --import FILE");
+    return Misused("say one of: a SESSION to save, --export ID, --import FILE");
   }
-  if (take && options.token.empty()) return Usage("a session is saved with its --token");
-  if (exports && options.out.empty()) return Usage("--export needs --out FILE");
+  if (take && options.token.empty()) return Misused("a session is saved with its --token");
+  if (exports && options.out.empty()) return Misused("--export needs --out FILE");
   if (take) return Take(options);
   if (exports) return Export(options.target, options.export_id, options.out);
   return Import(options.target, options.import_path);

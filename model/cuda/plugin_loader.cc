@@ -16,14 +16,13 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kFile[] = "libfirstbyte_cuda.so";
-constexpr char kOrCpu[] = ", or use --device cpu";
 
 absl::Status Unusable(absl::string_view what) {
-  return Error(absl::StatusCode::kFailedPrecondition, "NO_GPU", absl::StrCat(what, kOrCpu));
+  return Error(absl::StatusCode::kFailedPrecondition, "NO_GPU", what);
 }
 
 absl::Status Missing(absl::string_view what) {
-  return Error(absl::StatusCode::kNotFound, "NO_GPU", absl::StrCat(what, kOrCpu));
+  return Error(absl::StatusCode::kNotFound, "NO_GPU", what);
 }
 
 }  // namespace

@@ -15,8 +15,7 @@ using Json = nlohmann::json;
 constexpr size_t kMaxList = 1000, kMaxObjects = 100;
 
 absl::Status Bad(absl::string_view what) {
-  return Error(absl::StatusCode::kInvalidArgument, "BAD_CONFIG",
-               absl::StrCat("config.json: ", what));
+  return Invalid("BAD_CONFIG", absl::StrCat("config.json: ", what));
 }
 
 bool IsInt(const Json& value, int low, int high) {

@@ -149,8 +149,8 @@ class FrontEnd::Worker {
 
   absl::StatusOr<ClausePhones> Convert(const FliteRun& run) const {
     if (run.count < 0 || run.count > kMaxPhones) {
-      return Error(absl::StatusCode::kInvalidArgument, "TEXT_NOT_PROCESSABLE",
-                   "the text front end could not process a clause", "text.content");
+      return Invalid("TEXT_NOT_PROCESSABLE", "the text front end could not process a clause",
+                     "text.content");
     }
     ClausePhones result;
     result.phones.reserve(run.count);

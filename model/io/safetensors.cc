@@ -28,7 +28,7 @@ constexpr uint64_t kMaxHeader = 100'000'000;
 constexpr size_t kMaxDimensions = 8;
 
 absl::Status Bad(absl::string_view file, absl::string_view what) {
-  return Error(absl::StatusCode::kInvalidArgument, "BAD_WEIGHTS", absl::StrCat(file, ": ", what));
+  return Invalid("BAD_WEIGHTS", absl::StrCat(file, ": ", what));
 }
 
 int64_t BytesOf(DType dtype) { return dtype == DType::kF32 ? 4 : 2; }

@@ -84,8 +84,7 @@ absl::StatusOr<std::vector<Clause>> Segmenter::Append(absl::string_view utf8) {
   while (!rest.empty()) {
     const Utf8Character character = DecodeUtf8(rest);
     if (character.length < 0) {
-      return Error(absl::StatusCode::kInvalidArgument, "INVALID_UTF8", "the text is not UTF-8",
-                   "text.content");
+      return Invalid("INVALID_UTF8", "the text is not UTF-8", "text.content");
     }
     if (character.length == 0) {
       held = std::string(rest);
@@ -101,8 +100,7 @@ absl::StatusOr<std::vector<Clause>> Segmenter::Append(absl::string_view utf8) {
 
 absl::StatusOr<std::vector<Clause>> Segmenter::Flush() {
   if (!partial_character_.empty()) {
-    return Error(absl::StatusCode::kInvalidArgument, "INVALID_UTF8",
-                 "the text ends inside a character", "text.content");
+    return Invalid("INVALID_UTF8", "the text ends inside a character", "text.content");
   }
   std::vector<Clause> clauses;
   EndToken();

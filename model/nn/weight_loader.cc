@@ -17,8 +17,8 @@ std::vector<float> WeightLoader::Read(const std::string& tensor,
     return {};
   }
   if (!std::all_of(values->begin(), values->end(), [](float v) { return std::isfinite(v); })) {
-    status_ = Error(absl::StatusCode::kInvalidArgument, "BAD_WEIGHTS",
-                    absl::StrCat("tensor \"", tensor, "\" holds values that are not finite"));
+    status_ = Invalid("BAD_WEIGHTS",
+                      absl::StrCat("tensor \"", tensor, "\" holds values that are not finite"));
     return {};
   }
   return *std::move(values);

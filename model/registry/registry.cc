@@ -14,8 +14,7 @@ namespace firstbyte {
 namespace {
 
 absl::Status NoType(const std::string& path) {
-  return Error(absl::StatusCode::kInvalidArgument, "BAD_CONFIG",
-               absl::StrCat(path, ": no model_type"));
+  return Invalid("BAD_CONFIG", absl::StrCat(path, ": no model_type"));
 }
 
 absl::StatusOr<std::string> TypeInJson(const std::string& path, std::ifstream& file) {
@@ -34,8 +33,7 @@ absl::StatusOr<std::string> TypeInYaml(const std::string& path, std::ifstream& f
     if (!root.IsMap() || !root["model_type"] || !root["model_type"].IsScalar()) return NoType(path);
     return root["model_type"].Scalar();
   } catch (const YAML::Exception& e) {
-    return Error(absl::StatusCode::kInvalidArgument, "BAD_CONFIG",
-                 absl::StrCat(path, ": ", e.what()));
+    return Invalid("BAD_CONFIG", absl::StrCat(path, ": ", e.what()));
   }
 }
 
@@ -52,8 +50,8 @@ absl::StatusOr<const Family*> FamilyOf(const std::string& folder) {
   for (const Family& family : Families()) {
     if (*type == family.type) return &family;
   }
-  return Error(absl::StatusCode::kInvalidArgument, "UNKNOWN_FAMILY",
-               absl::StrCat(folder, ": no model family is called \"", *type, "\""));
+  return Invalid("UNKNOWN_FAMILY",
+                 absl::StrCat(folder, ": no model family is called \"", *type, "\""));
 }
 
 absl::StatusOr<FamilyEngine> EngineFor(const std::string& folder, const ModelOptions& options) {

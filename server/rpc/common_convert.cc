@@ -53,8 +53,7 @@ v1::AudioEncoding ToProto(AudioEncoding encoding) {
 }  // namespace
 
 absl::Status BadField(const std::string& path, absl::string_view what) {
-  return Error(absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE", absl::StrCat(path, " ", what),
-               path);
+  return Invalid("OUT_OF_RANGE", absl::StrCat(path, " ", what), path);
 }
 
 absl::StatusOr<absl::Duration> ToDuration(const google::protobuf::Duration& d, absl::Duration min,

@@ -64,7 +64,7 @@ absl::Status CheckServed(const Message& message, const std::string& prefix) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<SpeechConfig> FromProto(v1::SynthesizeConfig&& in) {
+absl::StatusOr<SpeechConfig> Taken(v1::SynthesizeConfig&& in) {
   SpeechConfig config;
   if (!in.request_id().empty() && !IsRequestId(in.request_id())) {
     return BadField("config.request_id", "must be at most 128 printable ASCII characters");
@@ -95,7 +95,7 @@ absl::StatusOr<SpeechConfig> FromProto(v1::SynthesizeConfig&& in) {
   return config;
 }
 
-absl::StatusOr<TextPiece> FromProto(v1::TextInput&& in) {
+absl::StatusOr<TextPiece> Taken(v1::TextInput&& in) {
   if (in.kind() != v1::TEXT_KIND_UNSPECIFIED && in.kind() != v1::TEXT_KIND_PLAIN) {
     return NotSupported("text.kind");
   }
@@ -141,12 +141,12 @@ absl::StatusOr<SpeechRequest> FromProto(v1::SynthesizeRequest&& request) {
   if (!served.ok()) return served;
   switch (request.request_case()) {
     case v1::SynthesizeRequest::kConfig: {
-      absl::StatusOr<SpeechConfig> config = FromProto(std::move(*request.mutable_config()));
+      absl::StatusOr<SpeechConfig> config = Taken(std::move(*request.mutable_config()));
       if (!config.ok()) return config.status();
       return SpeechRequest(*std::move(config));
     }
     case v1::SynthesizeRequest::kText: {
-      absl::StatusOr<TextPiece> text = FromProto(std::move(*request.mutable_text()));
+      absl::StatusOr<TextPiece> text = Taken(std::move(*request.mutable_text()));
       if (!text.ok()) return text.status();
       return SpeechRequest(*std::move(text));
     }
@@ -156,17 +156,16 @@ absl::StatusOr<SpeechRequest> FromProto(v1::SynthesizeRequest&& request) {
       }
       return SpeechRequest(FlushText{std::move(*request.mutable_flush()->mutable_marker_id())});
     default:
-      return Error(absl::StatusCode::kInvalidArgument, "EMPTY_MESSAGE",
-                   "the message sets none of config, text, flush", "request");
+      return Invalid("EMPTY_MESSAGE", "the message sets none of config, text, flush", "request");
   }
 }
 
 absl::StatusOr<OnceRequest> FromProto(v1::SynthesizeOnceRequest&& request) {
   absl::Status served = CheckServed(request, "");
   if (!served.ok()) return served;
-  absl::StatusOr<SpeechConfig> config = FromProto(std::move(*request.mutable_config()));
+  absl::StatusOr<SpeechConfig> config = Taken(std::move(*request.mutable_config()));
   if (!config.ok()) return config.status();
-  absl::StatusOr<TextPiece> text = FromProto(std::move(*request.mutable_text()));
+  absl::StatusOr<TextPiece> text = Taken(std::move(*request.mutable_text()));
   if (!text.ok()) return text.status();
   return OnceRequest{*std::move(config), *std::move(text)};
 }

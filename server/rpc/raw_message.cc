@@ -69,12 +69,11 @@ absl::Status Parse(const grpc::ByteBuffer& buffer, google::protobuf::Message* me
   if (second.status().ok() && fields.ParseFromZeroCopyStream(&second)) {
     const std::string path = BadString(fields, *message->GetDescriptor());
     if (!path.empty()) {
-      return Error(absl::StatusCode::kInvalidArgument, "INVALID_UTF8",
-                   absl::StrCat(path, " is not UTF-8"), path);
+      return Invalid("INVALID_UTF8", absl::StrCat(path, " is not UTF-8"), path);
     }
   }
-  return Error(absl::StatusCode::kInvalidArgument, "MALFORMED_MESSAGE",
-               absl::StrCat("not a ", message->GetDescriptor()->full_name()));
+  return Invalid("MALFORMED_MESSAGE",
+                 absl::StrCat("not a ", message->GetDescriptor()->full_name()));
 }
 
 grpc::ByteBuffer Serialize(const google::protobuf::Message& message) {

@@ -27,10 +27,6 @@ absl::Status Busy() {
                "too many snapshots are being read or written");
 }
 
-absl::Status Invalid(absl::string_view reason, absl::string_view message, absl::string_view field) {
-  return Error(absl::StatusCode::kInvalidArgument, reason, message, field);
-}
-
 absl::Status Damaged(absl::string_view message) {
   return Error(absl::StatusCode::kDataLoss, "SNAPSHOT_CORRUPTED", message);
 }

@@ -41,14 +41,14 @@ google::rpc::RetryInfo RetryInfoOf(absl::Duration delay) {
   return info;
 }
 
-std::string Millis(absl::Duration d) {
+std::string MillisText(absl::Duration d) {
   return absl::StrFormat("%.3f", absl::ToDoubleMilliseconds(d));
 }
 
 void AddTiming(const RequestTiming& timing, grpc::CallbackServerContext* context) {
-  context->AddTrailingMetadata("x-ttfb-ms", Millis(timing.first_byte));
-  context->AddTrailingMetadata("x-queue-ms", Millis(timing.queue));
-  context->AddTrailingMetadata("x-generation-ms", Millis(timing.generation));
+  context->AddTrailingMetadata("x-ttfb-ms", MillisText(timing.first_byte));
+  context->AddTrailingMetadata("x-queue-ms", MillisText(timing.queue));
+  context->AddTrailingMetadata("x-generation-ms", MillisText(timing.generation));
   context->AddTrailingMetadata("x-rtf", absl::StrFormat("%.5f", timing.realtime_factor));
 }
 
@@ -103,7 +103,7 @@ void AddTrailers(const SpeechEnd& end, grpc::CallbackServerContext* context) {
   AddTrailers(end.status, end.request_id, context);
   if (end.summary.audio_duration <= absl::ZeroDuration()) return;
   AddTiming(end.summary.timing, context);
-  context->AddTrailingMetadata("x-audio-ms", Millis(end.summary.audio_duration));
+  context->AddTrailingMetadata("x-audio-ms", MillisText(end.summary.audio_duration));
 }
 
 void AddTrailers(const WorldEnd& end, grpc::CallbackServerContext* context) {

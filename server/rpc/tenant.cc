@@ -10,8 +10,8 @@ absl::StatusOr<std::string> TenantOf(const grpc::CallbackServerContext& context)
   if (sent == context.client_metadata().end() || sent->second.empty()) return "";
   std::string tenant(sent->second.data(), sent->second.size());
   if (IsRequestId(tenant)) return tenant;  // the same rule
-  return Error(absl::StatusCode::kInvalidArgument, "BAD_TENANT",
-               "x-tenant must be at most 128 printable ASCII characters", "x-tenant");
+  return Invalid("BAD_TENANT", "x-tenant must be at most 128 printable ASCII characters",
+                 "x-tenant");
 }
 
 }  // namespace firstbyte

@@ -18,10 +18,6 @@ constexpr int64_t kMaxTimestampSeconds = 253'402'300'799;  // the end of the yea
 constexpr int64_t kMinTimestampSeconds = -62'135'596'800;  // the beginning of the year 1
 constexpr float kMaxFps = 240;
 
-absl::Status Invalid(absl::string_view reason, absl::string_view message, absl::string_view field) {
-  return Error(absl::StatusCode::kInvalidArgument, reason, message, field);
-}
-
 // ---- What the player says. ----
 
 absl::StatusOr<ImageFormat> ToImageFormat(v1::VideoFormat format, const std::string& path) {
@@ -38,7 +34,7 @@ absl::StatusOr<ImageFormat> ToImageFormat(v1::VideoFormat format, const std::str
   }
 }
 
-absl::StatusOr<CreateWorld> FromProto(v1::CreateOrigin&& in) {
+absl::StatusOr<CreateWorld> Taken(v1::CreateOrigin&& in) {
   CreateWorld create;
   if (in.prompt().size() > kMaxPromptBytes) {
     return Invalid("TEXT_TOO_LONG", absl::StrCat("at most ", kMaxPromptBytes, " bytes"),
@@ -74,7 +70,7 @@ absl::Status TakeOrigin(v1::OpenWorld* in, OpenWorld* open) {
       open->origin = FromSnapshot{std::move(*in->mutable_snapshot()->mutable_snapshot_id())};
       return absl::OkStatus();
     default: {
-      absl::StatusOr<CreateWorld> create = FromProto(std::move(*in->mutable_create()));
+      absl::StatusOr<CreateWorld> create = Taken(std::move(*in->mutable_create()));
       if (create.ok()) open->origin = *std::move(create);
       return create.status();
     }
@@ -127,7 +123,7 @@ absl::Status TakeLimits(const v1::WorldLimits& in, OpenWorld* open) {
                    "open.limits.max_idle_duration", &open->max_idle_duration);
 }
 
-absl::StatusOr<WorldRequest> FromProto(v1::OpenWorld&& in) {
+absl::StatusOr<WorldRequest> Taken(v1::OpenWorld&& in) {
   OpenWorld open;
   if (!in.request_id().empty() && !IsRequestId(in.request_id())) {
     return BadField("open.request_id", "must be at most 128 printable ASCII characters");
@@ -154,7 +150,7 @@ absl::StatusOr<WorldRequest> FromProto(v1::OpenWorld&& in) {
   return WorldRequest(std::move(open));
 }
 
-absl::StatusOr<WorldRequest> FromProto(v1::Actions&& in) {
+absl::StatusOr<WorldRequest> Taken(v1::Actions&& in) {
   WorldActions actions{.sequence = in.sequence(),
                        .pointer_dx = in.pointer_dx(),
                        .pointer_dy = in.pointer_dy(),
@@ -180,7 +176,7 @@ absl::StatusOr<WorldRequest> FromProto(v1::Actions&& in) {
   return WorldRequest(std::move(actions));
 }
 
-absl::StatusOr<WorldRequest> FromProto(v1::Prompt&& in) {
+absl::StatusOr<WorldRequest> Taken(v1::Prompt&& in) {
   WorldPrompt prompt;
   if (in.has_apply_at_block()) prompt.apply_at_block = in.apply_at_block();
   switch (in.content_case()) {
@@ -200,7 +196,7 @@ absl::StatusOr<WorldRequest> FromProto(v1::Prompt&& in) {
   }
 }
 
-absl::StatusOr<WorldRequest> FromProto(const v1::Control& in) {
+absl::StatusOr<WorldRequest> Taken(const v1::Control& in) {
   switch (in.kind()) {
     case v1::CONTROL_KIND_PAUSE:
       return WorldRequest(WorldControl::kPause);
@@ -217,7 +213,7 @@ absl::StatusOr<WorldRequest> FromProto(const v1::Control& in) {
   }
 }
 
-absl::StatusOr<WorldRequest> FromProto(const v1::Credit& in) {
+absl::StatusOr<WorldRequest> Taken(const v1::Credit& in) {
   if (in.blocks() >= 1 && in.blocks() <= kMaxCredit) return WorldRequest(WorldCredit{in.blocks()});
   return BadField("credit.blocks", absl::StrCat("must be 1 to ", kMaxCredit));
 }
@@ -365,15 +361,15 @@ void FillWorld(const ModelInfo& model, v1::World* out) {
 absl::StatusOr<WorldRequest> FromProto(v1::StepWorldRequest&& request) {
   switch (request.request_case()) {
     case v1::StepWorldRequest::kOpen:
-      return FromProto(std::move(*request.mutable_open()));
+      return Taken(std::move(*request.mutable_open()));
     case v1::StepWorldRequest::kActions:
-      return FromProto(std::move(*request.mutable_actions()));
+      return Taken(std::move(*request.mutable_actions()));
     case v1::StepWorldRequest::kPrompt:
-      return FromProto(std::move(*request.mutable_prompt()));
+      return Taken(std::move(*request.mutable_prompt()));
     case v1::StepWorldRequest::kControl:
-      return FromProto(request.control());
+      return Taken(request.control());
     case v1::StepWorldRequest::kCredit:
-      return FromProto(request.credit());
+      return Taken(request.credit());
     default:
       return Invalid("EMPTY_MESSAGE",
                      "the message sets none of open, actions, prompt, control, credit", "request");

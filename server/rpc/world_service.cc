@@ -103,8 +103,7 @@ absl::StatusOr<PageStart> FromToken(const std::string& token) {
   const size_t comma = text.find(',');
   if (!decoded || comma == std::string::npos ||
       !absl::SimpleAtoi(absl::string_view(text).substr(0, comma), &nanos)) {
-    return Error(absl::StatusCode::kInvalidArgument, "BAD_PAGE_TOKEN",
-                 "is not a next_page_token of this server", "page_token");
+    return Invalid("BAD_PAGE_TOKEN", "is not a next_page_token of this server", "page_token");
   }
   start.open_time = absl::FromUnixNanos(nanos);
   start.session_id = text.substr(comma + 1);

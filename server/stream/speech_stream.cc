@@ -16,11 +16,6 @@ namespace {
 // Prepared clauses a session holds beyond the one it speaks: one hides the front end's time.
 constexpr int kClausesAhead = 2;
 
-absl::Status Invalid(absl::string_view reason, absl::string_view message,
-                     absl::string_view field = "") {
-  return Error(absl::StatusCode::kInvalidArgument, reason, message, field);
-}
-
 absl::Status ConfigMissing() {
   return Invalid("CONFIG_MISSING", "the first message must be `config`", "config");
 }

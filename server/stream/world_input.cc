@@ -16,11 +16,7 @@ constexpr int kMostPending = WorldInbox::kMost + WorldInbox::kMostScheduled + 4;
 constexpr int kMostRepeats = 64;
 constexpr size_t kMostPromptBytes = 4 << 10;
 constexpr double kMostMovement = 1024;  // of a message, or of many merged: far over what counts
-constexpr int64_t kMostCredit = 1 << 20;
-
-absl::Status Invalid(absl::string_view reason, absl::string_view message, absl::string_view field) {
-  return Error(absl::StatusCode::kInvalidArgument, reason, message, field);
-}
+constexpr int64_t kMostCreditHeld = 1 << 20;
 
 absl::Status Exhausted(absl::string_view reason, absl::string_view message) {
   return Error(absl::StatusCode::kResourceExhausted, reason, message);
@@ -244,7 +240,7 @@ absl::Status WorldInbox::HalfClose() {
   return Add(WorldControl::kClose);
 }
 
-void WorldInbox::AddCredit(int blocks) { credit_ = std::min(credit_ + blocks, kMostCredit); }
+void WorldInbox::AddCredit(int blocks) { credit_ = std::min(credit_ + blocks, kMostCreditHeld); }
 
 bool WorldInbox::enough() const {
   return static_cast<int>(queue_.size()) >= kEnough && !paused_ && !out_of_credit();

@@ -11,8 +11,8 @@ namespace firstbyte {
 absl::StatusOr<std::unique_ptr<WorldMedia>> WorldMedia::Create(const ModelInfo& info,
                                                                const OpenWorld& open) {
   if (open.video == ImageFormat::kJpeg && (open.jpeg_quality < 1 || open.jpeg_quality > 100)) {
-    return Error(absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
-                 "quality must be from 1 to 100, or 0 for the default", "open.video.quality");
+    return Invalid("OUT_OF_RANGE", "quality must be from 1 to 100, or 0 for the default",
+                   "open.video.quality");
   }
   std::unique_ptr<WorldMedia> media(new WorldMedia(info, open));
   const WorldInfo& world = *info.world;
@@ -27,8 +27,7 @@ absl::StatusOr<std::unique_ptr<WorldMedia>> WorldMedia::Create(const ModelInfo& 
 
 absl::Status WorldMedia::SetAudio() {
   if (info_.sample_rate_hertz == 0) {
-    return Error(absl::StatusCode::kInvalidArgument, "NO_SOUND", "this world makes no sound",
-                 "open.audio");
+    return Invalid("NO_SOUND", "this world makes no sound", "open.audio");
   }
   AudioFormat& format = *format_.audio;
   if (format.sample_rate_hertz == 0) format.sample_rate_hertz = info_.sample_rate_hertz;

@@ -18,10 +18,6 @@ constexpr absl::Duration kFirstBlockTarget = absl::Milliseconds(50);
 constexpr int64_t kOutboxBytes = 256 << 10;
 constexpr int kOutboxBlocks = 4;
 
-absl::Status Invalid(absl::string_view reason, absl::string_view message, absl::string_view field) {
-  return Error(absl::StatusCode::kInvalidArgument, reason, message, field);
-}
-
 absl::Status BadImage(const absl::Status& status) {
   return Error(status.code(), DetailOf(status).reason, status.message(),
                "open.create.initial_image");

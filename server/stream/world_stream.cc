@@ -14,10 +14,6 @@ constexpr int kMostCredit = 1024;  // of one message
 // Answers to a player who asks and does not read: then nothing more is read of it.
 constexpr size_t kMostUnread = 1024;
 
-absl::Status Invalid(absl::string_view reason, absl::string_view message, absl::string_view field) {
-  return Error(absl::StatusCode::kInvalidArgument, reason, message, field);
-}
-
 absl::Status OpenMissing() {
   return Invalid("OPEN_MISSING", "the first message must be `open`", "open");
 }

@@ -4,7 +4,6 @@
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
-#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -18,18 +17,13 @@
 #include "gtest/gtest.h"
 #include "tests/client/command.h"
 #include "tests/fake/fake_speech_service.h"
+#include "tests/read_file.h"
 
 namespace firstbyte {
 namespace {
 
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-
-std::string ReadFile(const std::string& path) {
-  std::ostringstream bytes;
-  bytes << std::ifstream(path, std::ios::binary).rdbuf();
-  return bytes.str();
-}
 
 std::string ToneBytes(int bytes) {
   std::string pcm16;

@@ -1,8 +1,6 @@
 #include "codec/avi.h"
 
 #include <cstring>
-#include <fstream>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -10,18 +8,13 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/codec/picture.h"
+#include "tests/read_file.h"
 
 namespace firstbyte {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-std::string ReadFile(const std::string& path) {
-  std::ostringstream bytes;
-  bytes << std::ifstream(path, std::ios::binary).rdbuf();
-  return bytes.str();
-}
 
 uint32_t U32(const std::string& bytes, size_t at) {
   uint32_t value = 0;

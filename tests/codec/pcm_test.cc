@@ -13,27 +13,31 @@ namespace {
 
 using ::testing::ElementsAre;
 
-std::string Encode(const std::vector<float>& samples) {
+std::string EncodedPcm(const std::vector<float>& samples) {
   std::string bytes;
   AppendPcm16(samples, &bytes);
   return bytes;
 }
 
-TEST(Pcm, IsLittleEndian) { EXPECT_EQ(Encode({258.0f / 32768.0f}), std::string("\x02\x01", 2)); }
+TEST(Pcm, IsLittleEndian) {
+  EXPECT_EQ(EncodedPcm({258.0f / 32768.0f}), std::string("\x02\x01", 2));
+}
 
 TEST(Pcm, ClipsInsteadOfWrapping) {
-  EXPECT_EQ(Encode({1.0f, 7.0f, -1.0f, -7.0f}), std::string("\xff\x7f\xff\x7f\x00\x80\x00\x80", 8));
+  EXPECT_EQ(EncodedPcm({1.0f, 7.0f, -1.0f, -7.0f}),
+            std::string("\xff\x7f\xff\x7f\x00\x80\x00\x80", 8));
 }
 
 TEST(Pcm, RoundsHalfAwayFromZero) {
-  auto back = FloatFromPcm16(Encode({1.5f / 32768, -1.5f / 32768, 1.4f / 32768, -1.4f / 32768}));
+  auto back =
+      FloatFromPcm16(EncodedPcm({1.5f / 32768, -1.5f / 32768, 1.4f / 32768, -1.4f / 32768}));
   for (float& sample : back) sample *= 32768;
   EXPECT_THAT(back, ElementsAre(2, -2, 1, -1));
 }
 
 TEST(Pcm, NotANumberIsSilenceAndInfinityClips) {
   float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
-  EXPECT_EQ(Encode({nan, inf, -inf}), std::string("\x00\x00\xff\x7f\x00\x80", 6));
+  EXPECT_EQ(EncodedPcm({nan, inf, -inf}), std::string("\x00\x00\xff\x7f\x00\x80", 6));
 }
 
 TEST(Pcm, EveryValueSurvivesTheRoundTrip) {
@@ -42,7 +46,7 @@ TEST(Pcm, EveryValueSurvivesTheRoundTrip) {
     bytes.push_back(static_cast<char>(i & 0xff));
     bytes.push_back(static_cast<char>(i >> 8 & 0xff));
   }
-  EXPECT_EQ(Encode(FloatFromPcm16(bytes)), bytes);
+  EXPECT_EQ(EncodedPcm(FloatFromPcm16(bytes)), bytes);
 }
 
 TEST(Pcm, AppendsAndDropsAnOddByte) {

@@ -1,22 +1,15 @@
 #include "codec/wav.h"
 
-#include <fstream>
-#include <sstream>
 #include <string>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/read_file.h"
 
 namespace firstbyte {
 namespace {
 
 using ::testing::HasSubstr;
-
-std::string ReadFile(const std::string& path) {
-  std::ostringstream bytes;
-  bytes << std::ifstream(path, std::ios::binary).rdbuf();
-  return bytes.str();
-}
 
 TEST(WavHeader, IsTheCanonical44Bytes) {
   EXPECT_EQ(WavHeader(16000, 1, 8),

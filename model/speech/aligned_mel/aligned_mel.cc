@@ -40,8 +40,7 @@ ModelInfo AlignedMel::Describe(const Config& config, const LaneSize& size) {
 
 absl::Status AlignedMel::Check(const LaneSize& size) {
   if (size.slots >= 1 && size.max_batch >= 1) return absl::OkStatus();
-  return Error(absl::StatusCode::kInvalidArgument, "BAD_LANE_SIZE",
-               "slots and batch must be positive");
+  return Invalid("BAD_LANE_SIZE", "slots and batch must be positive");
 }
 
 absl::StatusOr<std::unique_ptr<AlignedMel>> AlignedMel::Create(std::shared_ptr<const Voice> voice,

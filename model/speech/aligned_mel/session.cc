@@ -30,8 +30,7 @@ absl::Status CheckClause(const Prepared* prepared, const Config& config) {
     good = phone >= 0 && phone < static_cast<int>(config.phones.size());
   }
   if (good) return absl::OkStatus();
-  return Error(absl::StatusCode::kInvalidArgument, "BAD_CLAUSE",
-               "the clause was not prepared by this model");
+  return Invalid("BAD_CLAUSE", "the clause was not prepared by this model");
 }
 
 }  // namespace
@@ -129,8 +128,7 @@ absl::Status AlignedMelSession::BeginClause(DurationModel::Buffers* buffers) {
   spoken_ = true;
   const int frames = clause->ends.back() / kStack;
   if (frames > kMaxClauseFrames) {
-    return Error(absl::StatusCode::kInvalidArgument, "CLAUSE_TOO_LONG",
-                 "a clause would last more than five minutes");
+    return Invalid("CLAUSE_TOO_LONG", "a clause would last more than five minutes");
   }
   begun_.push_back({std::move(clause), frames});
   planned_ += frames;

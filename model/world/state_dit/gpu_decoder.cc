@@ -15,7 +15,6 @@ using cuda::Take;
 
 constexpr auto kQueue = cuda::Queue::kMedia;
 constexpr int kPatchSize = kPatch * kPatch * 3;
-constexpr int64_t kPixels = int64_t{3} * kPicture * kPicture;
 
 }  // namespace
 

@@ -4,6 +4,7 @@
 // only; errors are those of cuda/gpu.h.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -15,6 +16,8 @@
 #include "model/world/state_dit/autoencoder.h"
 
 namespace firstbyte::state_dit {
+
+constexpr int64_t kPixels = int64_t{3} * kPicture * kPicture;  // floats of a picture
 
 class GpuDecoder {
  public:

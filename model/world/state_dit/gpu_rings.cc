@@ -8,8 +8,6 @@ namespace {
 using cuda::Queue;
 using cuda::Take;
 
-constexpr int kHeadDim = RingMemory::kHeadDim;
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<GpuRings>> GpuRings::Create(cuda::Gpu* gpu, const DitConfig& config,

@@ -11,8 +11,6 @@
 namespace firstbyte::state_dit {
 namespace {
 
-constexpr int64_t kPixels = int64_t{3} * kPicture * kPicture;
-
 // Of a slot: keys and values of the window and the frame being made.
 int64_t RingBytes(const DitConfig& config, cuda::Number number) {
   return int64_t{2} * config.layers * config.heads * RingMemory::kHeadDim * kTokens *

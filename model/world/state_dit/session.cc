@@ -10,10 +10,6 @@
 namespace firstbyte::state_dit {
 namespace {
 
-absl::Status Invalid(absl::string_view reason, absl::string_view what) {
-  return Error(absl::StatusCode::kInvalidArgument, reason, what);
-}
-
 bool AllFinite(absl::Span<const float> values) {
   return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
 }

@@ -48,8 +48,7 @@ ModelInfo StateDit::Describe(const Config& config, const LaneSize& size) {
 absl::StatusOr<std::unique_ptr<StateDit>> StateDit::Create(std::shared_ptr<const World> world,
                                                            const LaneSize& size) {
   if (size.slots < 1 || size.max_batch < 1) {
-    return Error(absl::StatusCode::kInvalidArgument, "BAD_LANE_SIZE",
-                 "slots and batch must be positive");
+    return Invalid("BAD_LANE_SIZE", "slots and batch must be positive");
   }
   return OrNoMemory(absl::StrCat(size.slots, " slots"), [&] {
     return absl::StatusOr<std::unique_ptr<StateDit>>(new StateDit(std::move(world), size));
@@ -82,7 +81,7 @@ absl::StatusOr<std::unique_ptr<Prepared>> StateDit::Prepare(const RawInput& inpu
 absl::Status StateDit::Begin(const World& world, const SessionSpec& spec, WorldSession* session) {
   const auto* scene = dynamic_cast<const Scene*>(spec.scene.get());
   if (spec.scene != nullptr && scene == nullptr) {
-    return Error(absl::StatusCode::kInvalidArgument, "BAD_SCENE", "not prepared by this model");
+    return Invalid("BAD_SCENE", "not prepared by this model");
   }
   if (scene != nullptr) return session->Begin(*scene, spec.seed), absl::OkStatus();
   absl::StatusOr<std::unique_ptr<Scene>> start = PrepareScene(world, {});

@@ -40,8 +40,8 @@ absl::Status CheckShared(const Config& config, const SafeTensors& file) {
       auto other = file.tensors().find(HeadName(i, j) + ".weight");
       if (first == file.tensors().end() || other == file.tensors().end()) continue;
       if (first->second.bytes == other->second.bytes) continue;
-      return Error(absl::StatusCode::kInvalidArgument, "BAD_WEIGHTS",
-                   absl::StrCat("tensor \"", other->first, "\" differs from the first block's"));
+      return Invalid("BAD_WEIGHTS",
+                     absl::StrCat("tensor \"", other->first, "\" differs from the first block's"));
     }
   }
   return absl::OkStatus();

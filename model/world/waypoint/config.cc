@@ -19,8 +19,7 @@ constexpr int64_t kMaxCacheBytes = int64_t{4} << 30;
 constexpr int64_t kMaxPixels = 4096 * 4096;
 
 absl::Status Bad(absl::string_view what) {
-  return Error(absl::StatusCode::kInvalidArgument, "BAD_CONFIG",
-               absl::StrCat("config.yaml: ", what));
+  return Invalid("BAD_CONFIG", absl::StrCat("config.yaml: ", what));
 }
 
 // Reads keys of the map; the first problem is kept and later reads return a default.

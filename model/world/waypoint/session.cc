@@ -73,8 +73,7 @@ absl::Status WaypointSession::Push(Input input) {
   }
   if (auto* actions = std::get_if<BlockActions>(&input)) {
     if (!IsNumber(*actions)) {
-      return Error(absl::StatusCode::kInvalidArgument, "NOT_FINITE",
-                   "pointer and scroll must be numbers", "actions");
+      return Invalid("NOT_FINITE", "pointer and scroll must be numbers", "actions");
     }
     if (scene_pending_) {
       deed_ = *std::move(actions);
@@ -83,7 +82,7 @@ absl::Status WaypointSession::Push(Input input) {
     }
     return absl::OkStatus();
   }
-  return Error(absl::StatusCode::kInvalidArgument, "NOT_FOR_WORLDS", "worlds have no markers");
+  return Invalid("NOT_FOR_WORLDS", "worlds have no markers");
 }
 
 void WaypointSession::Begin(const BlockActions& actions) {

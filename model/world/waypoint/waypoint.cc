@@ -53,8 +53,7 @@ ModelInfo Waypoint::Describe(const Config& c, const LaneSize& size) {
 absl::StatusOr<std::unique_ptr<Waypoint>> Waypoint::Create(
     std::shared_ptr<const Checkpoint> checkpoint, const LaneSize& size) {
   if (size.slots < 0 || size.max_batch < 1) {
-    return Error(absl::StatusCode::kInvalidArgument, "BAD_LANE_SIZE",
-                 "slots and batch must be positive");
+    return Invalid("BAD_LANE_SIZE", "slots and batch must be positive");
   }
   const int slots = Describe(checkpoint->config, size).slots;
   return OrNoMemory(absl::StrCat(slots, " slots"), [&] {
@@ -91,8 +90,7 @@ absl::StatusOr<std::unique_ptr<Prepared>> Waypoint::PrepareFor(const Checkpoint&
   const RgbImage& image = *input.image;
   if (image.width < 1 || image.height < 1 ||
       image.data.size() != size_t{3} * image.width * image.height) {
-    return Error(absl::StatusCode::kInvalidArgument, "BAD_IMAGE", "the picture has no pixels",
-                 "initial_image");
+    return Invalid("BAD_IMAGE", "the picture has no pixels", "initial_image");
   }
   const Config& c = checkpoint.config;
   return OrNoMemory("a seed image", [&]() -> absl::StatusOr<std::unique_ptr<Prepared>> {
@@ -119,8 +117,7 @@ absl::StatusOr<Journey> Waypoint::Begin(const Checkpoint& checkpoint, const Sess
   auto* scene = dynamic_cast<const Scene*>(spec.scene.get());
   if (scene == nullptr ||
       (!scene->latent.empty() && scene->latent.size() != size_t(checkpoint.config.latent_size()))) {
-    return Error(absl::StatusCode::kInvalidArgument, "BAD_SCENE",
-                 "the scene was not prepared by this model");
+    return Invalid("BAD_SCENE", "the scene was not prepared by this model");
   }
   journey.scene = scene->latent;
   return journey;

@@ -5,7 +5,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 
 #include "client/play/scale.h"
 #include "codec/image.h"
@@ -13,17 +12,12 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/codec/picture.h"
+#include "tests/read_file.h"
 
 namespace firstbyte {
 namespace {
 
 using ::testing::HasSubstr;
-
-std::string ReadFile(const std::string& path) {
-  std::ostringstream bytes;
-  bytes << std::ifstream(path, std::ios::binary).rdbuf();
-  return bytes.str();
-}
 
 std::string Temp(const std::string& name) {
   std::string path = testing::TempDir() + "film_" + name;

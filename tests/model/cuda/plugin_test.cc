@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/error.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "model/cuda/plugin_loader.h"
@@ -31,7 +32,7 @@ class PluginTest : public testing::Test {
   }
   static std::string Refusal(const absl::Status& status) {
     EXPECT_FALSE(status.ok());
-    EXPECT_THAT(std::string(status.message()), HasSubstr("--device cpu"));
+    EXPECT_EQ(DetailOf(status).reason, "NO_GPU");
     return std::string(status.message());
   }
   static const PluginTable& Fake(const char* what) {

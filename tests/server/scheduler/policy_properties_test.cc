@@ -11,7 +11,7 @@
 namespace firstbyte {
 namespace {
 
-constexpr absl::Duration kFrame = absl::Milliseconds(40);
+constexpr absl::Duration kVoiceFrame = absl::Milliseconds(40);
 const absl::Time kStart = absl::UnixEpoch() + absl::Seconds(1000);
 
 class PolicyProperties : public testing::TestWithParam<int> {
@@ -40,7 +40,7 @@ class PolicyProperties : public testing::TestWithParam<int> {
     SessionView view{.ready = now - DrawMs(0, 300),
                      .lead = Chance(0.3) ? absl::ZeroDuration() : DrawMs(0, 4500),
                      .max_lead = absl::Seconds(4),
-                     .frame_period = kFrame,
+                     .frame_period = kVoiceFrame,
                      .heard = Chance(0.7),
                      .paused = Chance(0.2),
                      .room_frames = Chance(0.2) ? 0 : Draw(1, 16),
@@ -147,7 +147,7 @@ TEST_P(PolicyProperties, TenantsThatWantMoreThanThereIsGetTheSame) {
   for (int i = 0; i < few + many; ++i) {
     views.push_back({.work = {.generate = true},
                      .max_lead = absl::Seconds(4),
-                     .frame_period = kFrame,
+                     .frame_period = kVoiceFrame,
                      .heard = true,
                      .room_frames = 16,
                      .tenant = i < few ? a : b});
@@ -191,7 +191,7 @@ TEST_P(PolicyProperties, StartersGetTheirShareAndNoMoreWhileListenersArePressed)
   }
   for (SessionView& view : views) {
     view.max_lead = absl::Seconds(4);
-    view.frame_period = kFrame;
+    view.frame_period = kVoiceFrame;
     view.room_frames = 16;
   }
   absl::Duration all, starting;
@@ -224,7 +224,7 @@ TEST_P(PolicyProperties, NobodyStarvesUnderOverload) {
                   .work = {.generate = true},
                   .lead = deadline[i] - now + options.dry_reserve,
                   .max_lead = absl::Hours(1),
-                  .frame_period = kFrame,
+                  .frame_period = kVoiceFrame,
                   .heard = true,
                   .room_frames = 16};
     }

@@ -18,7 +18,7 @@ namespace firstbyte {
 namespace {
 
 constexpr int kSamplesPerFrame = 160;  // 10 ms
-constexpr absl::Duration kFrame = absl::Milliseconds(10);
+constexpr absl::Duration kScriptedFrame = absl::Milliseconds(10);
 constexpr absl::Duration kMaxLead = absl::Milliseconds(400);
 
 struct Port : StreamPort {
@@ -54,8 +54,8 @@ struct Listener : Port {
     EXPECT_LE(frames, reserved) << "room was set aside for what comes";
     reserved = 0;
     samples.insert(samples.end(), output.samples.begin(), output.samples.end());
-    dry = std::max(dry, clock->Now()) + frames * kFrame;
-    EXPECT_LE(dry - clock->Now(), kMaxLead + 16 * kFrame) << "what is held is bounded";
+    dry = std::max(dry, clock->Now()) + frames * kScriptedFrame;
+    EXPECT_LE(dry - clock->Now(), kMaxLead + 16 * kScriptedFrame) << "what is held is bounded";
   }
 
   int room = 16, reserved = 0;

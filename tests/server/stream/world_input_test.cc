@@ -13,7 +13,7 @@ using Wish = WorldInbox::Wish;
 
 const absl::Time kNow = absl::UnixEpoch() + absl::Seconds(100);
 
-SavedActions Act(int64_t sequence, std::initializer_list<int> keys = {}, float dx = 0) {
+SavedActions Pressed(int64_t sequence, std::initializer_list<int> keys = {}, float dx = 0) {
   SavedActions actions{.sequence = sequence};
   for (int key : keys) actions.actions.keys.set(key);
   actions.actions.pointer_dx = dx;
@@ -40,7 +40,8 @@ INSTANTIATE_TEST_SUITE_P(Pacings, MergingTest,
 
 TEST_P(MergingTest, MovementAddsUpPressesLatchAndTheNewestIsHeld) {
   WorldInbox inbox(GetParam());
-  SavedActions first = Act(1, {0, 1}, 0.25F), second = Act(2, {1}, 0.5F), third = Act(3, {2});
+  SavedActions first = Pressed(1, {0, 1}, 0.25F), second = Pressed(2, {1}, 0.5F),
+               third = Pressed(3, {2});
   first.actions.scroll = 1;
   third.actions.scroll = -3;
   third.actions.axes = {0.5, 0};
@@ -70,7 +71,7 @@ TEST_P(MergingTest, MovementAddsUpPressesLatchAndTheNewestIsHeld) {
 
 TEST_P(MergingTest, AnyNumberOfActionsTakesOnePlace) {
   WorldInbox inbox(GetParam());
-  for (int i = 1; i <= 10000; ++i) ASSERT_TRUE(inbox.Add(Act(i, {}, 1), kNow).ok());
+  for (int i = 1; i <= 10000; ++i) ASSERT_TRUE(inbox.Add(Pressed(i, {}, 1), kNow).ok());
   EXPECT_FALSE(inbox.enough());
   auto boundary = inbox.Take(true, 0);
   EXPECT_LE(boundary.arrivals.size(), 64u);
@@ -84,7 +85,7 @@ TEST_P(MergingTest, PauseStopsBlocksAndControlsAreStillHeard) {
   EXPECT_TRUE(boundary.paused);
   EXPECT_FALSE(boundary.block);
   EXPECT_EQ(inbox.wish(true), Wish::kNothing);
-  ASSERT_TRUE(inbox.Add(Act(1, {0}), kNow).ok());
+  ASSERT_TRUE(inbox.Add(Pressed(1, {0}), kNow).ok());
   EXPECT_EQ(inbox.wish(true), Wish::kNothing);
   ASSERT_TRUE(inbox.Add(WorldControl::kSnapshot).ok());
   EXPECT_EQ(inbox.wish(true), Wish::kControls);
@@ -98,7 +99,7 @@ TEST_P(MergingTest, PauseStopsBlocksAndControlsAreStillHeard) {
 
 TEST_P(MergingTest, ResetForgetsMovementButNotWhatIsHeld) {
   WorldInbox inbox(GetParam());
-  ASSERT_TRUE(inbox.Add(Act(1, {0}, 0.5F), kNow).ok());
+  ASSERT_TRUE(inbox.Add(Pressed(1, {0}, 0.5F), kNow).ok());
   ASSERT_TRUE(inbox.Add(WorldControl::kReset).ok());
   auto boundary = inbox.Take(true, 0);
   ASSERT_EQ(boundary.inputs.size(), 2u);
@@ -109,7 +110,7 @@ TEST_P(MergingTest, ResetForgetsMovementButNotWhatIsHeld) {
 
 TEST_P(MergingTest, CloseComesAfterOneBlockOfWhatIsPending) {
   WorldInbox inbox(GetParam());
-  ASSERT_TRUE(inbox.Add(Act(1, {0}), kNow).ok());
+  ASSERT_TRUE(inbox.Add(Pressed(1, {0}), kNow).ok());
   ASSERT_TRUE(inbox.Add(WorldControl::kClose).ok());
   EXPECT_EQ(inbox.wish(/*room=*/false), Wish::kNothing) << "waits for room";
   EXPECT_EQ(inbox.wish(true), Wish::kBlock);
@@ -125,7 +126,7 @@ TEST_P(MergingTest, CloseComesAfterOneBlockOfWhatIsPending) {
 TEST_P(MergingTest, PromptThatIsNotPreparedHoldsNobodyUp) {
   WorldInbox inbox(GetParam());
   ASSERT_TRUE(inbox.Add(SavedPrompt{.text = "night"}).ok());
-  ASSERT_TRUE(inbox.Add(Act(1, {0}), kNow).ok());
+  ASSERT_TRUE(inbox.Add(Pressed(1, {0}), kNow).ok());
   auto boundary = inbox.Take(true, 0);
   EXPECT_TRUE(boundary.block);
   EXPECT_FALSE(boundary.prompted);
@@ -137,7 +138,7 @@ TEST_P(MergingTest, FloodOfPromptsTakesOnePlace) {
   WorldInbox inbox(GetParam());
   for (int i = 1; i <= 1000; ++i) {
     ASSERT_TRUE(inbox.Add(SavedPrompt{.text = "p"}).ok());
-    ASSERT_TRUE(inbox.Add(Act(i), kNow).ok());
+    ASSERT_TRUE(inbox.Add(Pressed(i), kNow).ok());
     ASSERT_FALSE(inbox.enough());
   }
   EXPECT_LE(inbox.Pending().size(), 2u);
@@ -146,8 +147,8 @@ TEST_P(MergingTest, FloodOfPromptsTakesOnePlace) {
 TEST(Lockstep, OneBlockAnActionInOrder) {
   WorldInbox inbox(Pacing::kLockstep);
   EXPECT_EQ(inbox.wish(true), Wish::kNothing);
-  ASSERT_TRUE(inbox.Add(Act(1, {0}, 1), kNow).ok());
-  ASSERT_TRUE(inbox.Add(Act(2, {1}, 1), kNow).ok());
+  ASSERT_TRUE(inbox.Add(Pressed(1, {0}, 1), kNow).ok());
+  ASSERT_TRUE(inbox.Add(Pressed(2, {1}, 1), kNow).ok());
   EXPECT_EQ(inbox.wish(/*room=*/false), Wish::kNothing);
   EXPECT_EQ(inbox.wish(true), Wish::kBlock);
   EXPECT_THAT(KeysOf(inbox.Take(true, 0).actions.actions), ElementsAre(0));
@@ -158,7 +159,7 @@ TEST(Lockstep, OneBlockAnActionInOrder) {
 TEST(Lockstep, ActionsWaitForAPromptBeforeThem) {
   WorldInbox inbox(Pacing::kLockstep);
   ASSERT_TRUE(inbox.Add(SavedPrompt{.text = "night"}).ok());
-  ASSERT_TRUE(inbox.Add(Act(1), kNow).ok());
+  ASSERT_TRUE(inbox.Add(Pressed(1), kNow).ok());
   EXPECT_EQ(inbox.wish(true), Wish::kNothing);
   PrepareAll(&inbox);
   EXPECT_EQ(inbox.wish(true), Wish::kControls);
@@ -170,7 +171,7 @@ TEST(Lockstep, ActionsWaitForAPromptBeforeThem) {
 
 TEST(Lockstep, CreditIsSpentByBlocksAndComesBackWithActions) {
   WorldInbox inbox(Pacing::kLockstep);
-  SavedActions often = Act(1);
+  SavedActions often = Pressed(1);
   often.repeat = 64;
   ASSERT_TRUE(inbox.Add(often, kNow).ok());
   int blocks = 0;
@@ -190,16 +191,16 @@ TEST(Lockstep, QueueIsBounded) {
   WorldInbox inbox(Pacing::kLockstep);
   for (int i = 1; i <= WorldInbox::kMost; ++i) {
     EXPECT_EQ(inbox.enough(), i > WorldInbox::kEnough);
-    ASSERT_TRUE(inbox.Add(Act(i), kNow).ok());
+    ASSERT_TRUE(inbox.Add(Pressed(i), kNow).ok());
   }
-  EXPECT_EQ(DetailOf(inbox.Add(Act(1000), kNow)).reason, "TOO_MANY_MESSAGES");
+  EXPECT_EQ(DetailOf(inbox.Add(Pressed(1000), kNow)).reason, "TOO_MANY_MESSAGES");
 }
 
 TEST(Lockstep, TwoSnapshotsAreTwoBoundaries) {
   WorldInbox inbox(Pacing::kLockstep);
   ASSERT_TRUE(inbox.Add(WorldControl::kSnapshot).ok());
   ASSERT_TRUE(inbox.Add(WorldControl::kSnapshot).ok());
-  ASSERT_TRUE(inbox.Add(Act(1), kNow).ok());
+  ASSERT_TRUE(inbox.Add(Pressed(1), kNow).ok());
   auto boundary = inbox.Take(true, 0);
   EXPECT_TRUE(boundary.save);
   EXPECT_FALSE(boundary.block);
@@ -210,12 +211,12 @@ TEST(Lockstep, TwoSnapshotsAreTwoBoundaries) {
 
 TEST(Lockstep, WhatWasNotHeardComesBackFromASave) {
   WorldInbox inbox(Pacing::kLockstep);
-  SavedActions often = Act(4, {3});
+  SavedActions often = Pressed(4, {3});
   often.repeat = 3;
   ASSERT_TRUE(inbox.Add(often, kNow).ok());
   ASSERT_TRUE(inbox.Add(WorldControl::kReset).ok());
   ASSERT_TRUE(inbox.Add(SavedPrompt{.text = "night", .apply_at_block = 9}).ok());
-  ASSERT_TRUE(inbox.Add(Act(5, {1}), kNow).ok());
+  ASSERT_TRUE(inbox.Add(Pressed(5, {1}), kNow).ok());
   ASSERT_TRUE(inbox.Take(true, 0).block);
 
   SavedWorld world{.held = inbox.newest(), .pending = inbox.Pending()};
@@ -238,8 +239,9 @@ TEST(Lockstep, WhatWasNotHeardComesBackFromASave) {
 TEST(SavedInputs, OnesThatCannotBeThisWorldsAreCorrupt) {
   const auto model = MakeScriptedWorld();
   const WorldInfo& world = *model->info().world;
-  EXPECT_TRUE(CheckInputs(world, {.held = Act(1, {4})}).ok());
-  SavedActions no_such_key = Act(1, {5}), no_such_axis = Act(1), wild = Act(1), never = Act(1);
+  EXPECT_TRUE(CheckInputs(world, {.held = Pressed(1, {4})}).ok());
+  SavedActions no_such_key = Pressed(1, {5}), no_such_axis = Pressed(1), wild = Pressed(1),
+               never = Pressed(1);
   no_such_axis.actions.axes = {0, 0, 0};
   wild.actions.pointer_dx = std::numeric_limits<float>::quiet_NaN();
   never.repeat = 0;

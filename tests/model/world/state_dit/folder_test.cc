@@ -12,17 +12,13 @@
 #include "model/world/state_dit/config.h"
 #include "nlohmann/json.hpp"
 #include "tests/model/world/state_dit/world_fixture.h"
+#include "tests/read_file.h"
 
 namespace firstbyte::state_dit {
 namespace {
 
 using testing::HasSubstr;
 using Json = nlohmann::json;
-
-std::string ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 void WriteFile(const std::string& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary) << bytes;
