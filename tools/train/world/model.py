@@ -506,7 +506,8 @@ class Decoder(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """Encoder and decoder around whitened latents in token order."""
+    """Encoder and decoder around latents in token order, which a world may whiten: train.py no
+    longer does, for it made nothing better (MODEL_CARD.md)."""
 
     def __init__(self, c=CONFIG):
         super().__init__()

@@ -77,18 +77,6 @@ def train_autoencoder(world, minutes):
         return picture_loss(y, x) + 1e-4 * z.square().mean()
 
     loop.run(batches, loss, lambda: {"PSNR dB": psnr(model.decode(model.encode(held)), held).item()})
-    whiten(model, loop)
-
-
-def whiten(model, loop):
-    """Latents of unit variance per channel; written into the stage's averaged weights."""
-    with torch.inference_mode():
-        x = mixed_frames(np.random.default_rng(2), 2000)
-        model.mean.zero_()
-        model.std.fill_(1)
-        z = torch.cat([model.encode(part) for part in x.split(100)]).flatten(0, 1)
-    loop.average["mean"], loop.average["std"] = z.mean(0), z.std(0)
-    loop._save()
 
 
 # --- dynamics -----------------------------------------------------------------------------------
@@ -482,7 +470,7 @@ def main():
     parser.add_argument("--out", default="models/state-dit-rooms")
     parser.add_argument("--stages", default=STAGES)
     for name, minutes in (("autoencoder", 22), ("dynamics", 33), ("depth", 1), ("renderer", 28),
-                          ("decoder", 6), ("localizer", 5), ("dit", 75)):
+                          ("decoder", 6), ("localizer", 5), ("dit", 95)):
         parser.add_argument(f"--{name}-minutes", type=float, default=minutes)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--bf16", action="store_true", help="faster on CPUs with AVX512-BF16 only")
