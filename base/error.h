@@ -27,7 +27,7 @@ absl::Status Error(absl::StatusCode code, ErrorDetail detail, absl::string_view 
 // The common case: a reason and perhaps one field name.
 absl::Status Error(absl::StatusCode code, absl::string_view reason, absl::string_view message,
                    absl::string_view field = "");
-// What the client sent is INVALID_ARGUMENT.
+// INVALID_ARGUMENT: what was given, by a client, a file or a flag, cannot be right.
 absl::Status Invalid(absl::string_view reason, absl::string_view message,
                      absl::string_view field = "");
 

@@ -28,8 +28,8 @@ LOADS = (("--concurrency", "16"),
          ("--qps", "8", "--cancel-rate", "0.2", "--slow-reader-rate", "0.1", "--disconnect-rate", "0.1"))
 # malloc counts what a thread keeps for itself as in use.
 os.environ["GLIBC_TUNABLES"] = "glibc.malloc.tcache_count=0"
-# Between the second idle moment and the last: sessions that no round before needed at once. In the
-# short soak alone a leak of 3 KiB a stream is more than this.
+# Between the second idle moment and the last: other caches, and sessions that no round before needed
+# at once. In the short soak alone a leak of 3 KiB a stream is more than this.
 HEAP_GROWTH_BYTES = 1 << 20
 RESIDENT_GROWTH_BYTES = 32 << 20
 PLAYERS = 8
